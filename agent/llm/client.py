@@ -1,0 +1,59 @@
+"""What the loop asks of a model, and what a model answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.protocol.items import JsonObject, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """One request of the Responses API. `input` is the whole history."""
+
+    model: str
+    input: tuple[JsonObject, ...]
+    tools: tuple[JsonObject, ...]
+    cache_key: str
+    parallel_tool_calls: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TextArrived:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemArrived:
+    """A complete output item, as received. It stays valid even if the stream breaks afterwards."""
+
+    item: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """The request or its stream failed and is sent again; text of the failed try is void, items stay."""
+
+    attempt: int
+    most: int
+    cause: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDone:
+    usage: Usage
+    response_id: str = ""
+
+
+ModelEvent = TextArrived | ItemArrived | RetryScheduled | ResponseDone
+
+
+class ModelClient(Protocol):
+    def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+        """Ends with `ResponseDone`, or raises `ModelError`. One try: `llm/retry.py` wraps it."""
+        ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,19 @@
+"""How much power a child gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from execpolicy.decision import SandboxMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """Everything is readable unless hidden; writable is what is named. Absolute paths."""
+
+    mode: SandboxMode
+    workspace: str
+    writable: tuple[str, ...] = ()  # beside workspace and temp, in workspace-write
+    protected: tuple[str, ...] = ()  # read-only inside what is writable: .git, .agent, rule folders
+    hidden: tuple[str, ...] = ()  # not even readable
+    network: bool = False
