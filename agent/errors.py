@@ -27,6 +27,14 @@ class ModelError(AgentError):
     """The model service did not answer as promised, and trying again will not help."""
 
 
+class TransientModelError(ModelError):
+    """The model service failed in a way that may pass. `retry_after`: seconds the service asked for."""
+
+    def __init__(self, message: str, help: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, help)
+        self.retry_after = retry_after
+
+
 class SandboxUnavailable(AgentError):
     """This machine cannot confine a command as asked; nothing was run."""
 

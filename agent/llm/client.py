@@ -34,7 +34,7 @@ class ItemArrived:
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """The request or its stream failed and is sent again; text of the failed try is void, items stay."""
+    """The request or its stream failed and will be tried again; text of the failed try is void, items stay."""
 
     attempt: int
     most: int
@@ -44,8 +44,16 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True)
 class ResponseDone:
+    """The end of one response.
+
+    `complete=False`: the stream broke after whole items had arrived (the back-off has been waited for).
+    Those items stand: their calls are run once, and the next request must carry items and outputs. The
+    turn is not over even if no call is among them.
+    """
+
     usage: Usage
     response_id: str = ""
+    complete: bool = True
 
 
 ModelEvent = TextArrived | ItemArrived | RetryScheduled | ResponseDone
@@ -53,7 +61,7 @@ ModelEvent = TextArrived | ItemArrived | RetryScheduled | ResponseDone
 
 class ModelClient(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
-        """Ends with `ResponseDone`, or raises `ModelError`. One try: `llm/retry.py` wraps it."""
+        """Ends with `ResponseDone`, or raises `ModelError` (`TransientModelError` where a new try may help)."""
         ...
 
     async def aclose(self) -> None: ...
