@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from agent.protocol.items import JsonObject
 from execpolicy.decision import Verdict
 
 
@@ -17,7 +18,7 @@ class Answer(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRequest:
-    """Somebody has to say yes before a call runs."""
+    """Somebody has to say yes before a call runs. One is open at a time; the others wait in line."""
 
     id: str
     call_id: str
@@ -27,6 +28,10 @@ class ApprovalRequest:
     verdict: Verdict
     reason: str = ""  # what the model says it is for
     session_grant: str = ""  # what a yes for the session would cover, in words; empty: not on offer
+    explanation: tuple[str, ...] = ()  # the verdict in lines for a person
+    details: JsonObject | None = None  # the verdict as an object for a machine
+    diff: str = ""  # of a patch: what it would change
+    waiting: int = 0  # asks in line behind this one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from agent.protocol.approvals import ApprovalReply, ApprovalRequest
-from agent.protocol.items import Usage
+from agent.protocol.items import JsonObject, Usage
 from execpolicy.decision import Verdict
 
 
@@ -17,10 +17,24 @@ class Status(enum.Enum):
     INTERRUPTED = "interrupted"
 
 
+class Refusal(enum.Enum):
+    """Why a call did not run."""
+
+    POLICY = "policy"  # a rule denies it
+    PERSON = "person"  # somebody said no
+    NOBODY = "nobody"  # it needs a yes and nobody can be asked
+    RECORD = "record"  # it could not be recorded
+    SANDBOX = "sandbox"  # this machine cannot confine it as asked
+    ANALYSIS = "analysis"  # it could not be judged
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadStarted:
     thread_id: str
     resumed: bool = False
+    model: str = ""
+    cwd: str = ""
+    sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,9 @@ class Judged:
     tool: str
     subject: str
     verdict: Verdict
+    cwd: str = ""
+    explanation: tuple[str, ...] = ()  # the verdict in lines for a person
+    details: JsonObject | None = None  # the verdict as an object for a machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,7 @@ class ApprovalAsked:
 @dataclass(frozen=True, slots=True)
 class ApprovalAnswered:
     reply: ApprovalReply
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +87,13 @@ class CommandStarted:
     call_id: str
     command: str
     cwd: str
+    sandbox: str = ""  # back end and mode it runs under: "bubblewrap workspace-write"
 
 
 @dataclass(frozen=True, slots=True)
 class CommandOutput:
+    """Output as it comes; bounded, so of a very long output only the start is told."""
+
     call_id: str
     text: str
 
@@ -87,6 +108,10 @@ class CommandEnded:
     exit_code: int | None
     status: Status
     seconds: float = 0.0
+    refusal: Refusal | None = None  # set if and only if it did not run
+    signal: int | None = None
+    timed_out: bool = False
+    omitted_bytes: int = 0  # output left out of `output`, from its middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +121,21 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchStarted:
+    call_id: str
+    changes: tuple[FileChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PatchEnded:
+    """Also sent for a patch that was not applied: then `message` says why."""
+
     call_id: str
     changes: tuple[FileChange, ...]
     status: Status
     message: str = ""
     diff: str = ""  # unified diff of what was applied
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +148,17 @@ class PlanStep:
 class PlanUpdated:
     steps: tuple[PlanStep, ...]
     explanation: str = ""
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CallFailed:
-    """A call that names no tool, or whose arguments cannot be read. The model was told."""
+    """A call that names no tool, cannot be read, or of another tool that was refused. The model was told."""
 
     call_id: str
     tool: str
     message: str
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +166,13 @@ class Retrying:
     attempt: int  # from 1
     most: int
     cause: str
-    seconds: float
+    seconds: float  # until the next try
 
 
 @dataclass(frozen=True, slots=True)
 class Warned:
     message: str
+    help: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +185,13 @@ class TurnCompleted:
 class TurnFailed:
     message: str
     help: str = ""
+    usage: Usage = Usage()  # of the whole thread so far
 
 
 @dataclass(frozen=True, slots=True)
 class TurnInterrupted:
     reason: str = ""
+    usage: Usage = Usage()  # of the whole thread so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +211,7 @@ Event = (
     | CommandStarted
     | CommandOutput
     | CommandEnded
+    | PatchStarted
     | PatchEnded
     | PlanUpdated
     | CallFailed

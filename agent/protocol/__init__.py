@@ -1,0 +1,1 @@
+"""Words that frontends and threads share; no logic."""
