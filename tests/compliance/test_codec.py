@@ -1,0 +1,208 @@
+"""Every event survives the way to JSON and back; anything else is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compliance.codec import from_json, kind_of, to_json
+from compliance.errors import RecordError
+from compliance.events import (
+    Approved,
+    AuditEvent,
+    Decided,
+    Gap,
+    GapKind,
+    Outcome,
+    Patched,
+    PolicyFile,
+    PolicyLoaded,
+    Ran,
+    Refused,
+    Reply,
+    SessionEnded,
+    SessionStarted,
+)
+from execpolicy.decision import (
+    Certainty,
+    Confinement,
+    Decision,
+    Layer,
+    NetworkAccess,
+    Origin,
+    Part,
+    Reviewer,
+    RuleMatch,
+    SandboxMode,
+    Scope,
+    Verdict,
+)
+
+texts = st.text(max_size=12)
+words = st.lists(texts, max_size=3).map(tuple)
+optional = st.none() | texts
+seconds = st.integers(0, 10**10).map(lambda micros: micros / 1_000_000)
+rules = st.builds(
+    RuleMatch,
+    rule_id=texts,
+    decision=st.sampled_from(Decision),
+    certainty=st.sampled_from(Certainty),
+    origin=st.builds(Origin, st.sampled_from(Layer), texts, st.integers(1, 999), st.integers(1, 99)),
+    justification=optional,
+    suggest=optional,
+    words=words,
+    enforced=st.booleans(),
+)
+parts = st.builds(
+    Part,
+    kind=texts,
+    text=texts,
+    decision=st.sampled_from(Decision),
+    matches=st.lists(rules, max_size=2).map(tuple),
+    unknowns=words,
+    via=words,
+    why=texts,
+)
+verdicts = st.builds(
+    Verdict,
+    decision=st.sampled_from(Decision),
+    parts=st.lists(parts, max_size=2).map(tuple),
+    unknowns=words,
+    confinement=st.builds(
+        Confinement,
+        sandbox=st.none() | st.sampled_from(SandboxMode),
+        network=st.none() | st.sampled_from(NetworkAccess),
+    ),
+    reviewer=st.sampled_from(Reviewer),
+    scope=st.none() | st.sampled_from(Scope),
+    expires=optional,
+    suggest=optional,
+    nearest=optional,
+)
+files = st.lists(st.builds(PolicyFile, texts, texts, texts, st.booleans()), max_size=2).map(tuple)
+outcomes = st.sampled_from(Outcome)
+counts = st.integers(0, 2**40)
+events: st.SearchStrategy[AuditEvent] = st.one_of(
+    st.builds(
+        SessionStarted,
+        *[texts] * 9,
+        st.booleans(),
+        masked=words,
+    ),
+    st.builds(PolicyLoaded, texts, files, words, masked=words),
+    st.builds(Decided, texts, texts, texts, texts, texts, verdicts, masked=words),
+    st.builds(Approved, texts, texts, st.sampled_from(Reply), texts, texts, seconds, masked=words),
+    st.builds(
+        Ran,
+        texts,
+        texts,
+        st.none() | st.integers(-64, 255),
+        outcomes,
+        seconds,
+        texts,
+        counts,
+        texts,
+        masked=words,
+    ),
+    st.builds(Patched, texts, texts, words, outcomes, masked=words),
+    st.builds(Refused, texts, texts, texts, masked=words),
+    st.builds(SessionEnded, texts, texts, masked=words),
+    st.builds(
+        Gap, texts, st.sampled_from(GapKind), texts, counts, counts, counts, texts, texts, masked=words
+    ),
+)
+
+
+@given(events)
+def test_every_event_comes_back_as_it_went(event: AuditEvent) -> None:
+    assert from_json(to_json(event)) == event
+
+
+def test_the_json_form_of_a_decision() -> None:
+    rule = RuleMatch(
+        rule_id="git.push",
+        decision=Decision.ASK,
+        certainty=Certainty.YES,
+        origin=Origin(Layer.USER, "a.rules", 3),
+        words=("push",),
+    )
+    part = Part(kind="command", text="git push", decision=Decision.ASK, matches=(rule,), via=("sudo",))
+    event = Decided(
+        "s1", "c1", "exec_command", "sudo git push", "/repo", Verdict(decision=Decision.ASK, parts=(part,))
+    )
+    rule_json = {
+        "id": "git.push",
+        "decision": "ask",
+        "certainty": "yes",
+        "layer": "user",
+        "origin": "a.rules:3:1",
+        "justification": None,
+        "suggest": None,
+        "words": ["push"],
+        "enforced": True,
+    }
+    assert to_json(event) == {
+        "kind": "decided",
+        "session": "s1",
+        "call": "c1",
+        "tool": "exec_command",
+        "subject": "sudo git push",
+        "cwd": "/repo",
+        "verdict": {
+            "decision": "ask",
+            "parts": [
+                {
+                    "kind": "command",
+                    "text": "git push",
+                    "decision": "ask",
+                    "via": ["sudo"],
+                    "unknowns": [],
+                    "why": "",
+                    "rules": [rule_json],
+                }
+            ],
+            "rules": [rule_json],
+            "unknowns": [],
+            "confinement": {"sandbox": None, "network": None},
+            "reviewer": "user",
+            "scope": None,
+            "expires": None,
+            "suggest": None,
+            "nearest": None,
+        },
+    }
+    assert kind_of(event) == "decided"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param([], id="not-an-object"),
+        pytest.param({}, id="empty"),
+        pytest.param({"kind": "danced", "session": "s"}, id="unknown-kind"),
+        pytest.param({"kind": "refused", "session": "s", "call": "c"}, id="missing-field"),
+        pytest.param({"kind": "refused", "session": 1, "call": "c", "why": "w"}, id="wrong-type"),
+        pytest.param(
+            {"kind": "patched", "session": "s", "call": "c", "paths": [1], "status": "failed"}, id="list"
+        ),
+        pytest.param(
+            {"kind": "patched", "session": "s", "call": "c", "paths": [], "status": "odd"}, id="enum"
+        ),
+        pytest.param(
+            {
+                "kind": "decided",
+                "session": "s",
+                "call": "c",
+                "tool": "t",
+                "subject": "",
+                "cwd": "",
+                "verdict": [],
+            },
+            id="verdict",
+        ),
+    ],
+)
+def test_what_is_no_event_is_refused(data: object) -> None:
+    with pytest.raises(RecordError):
+        from_json(data)
