@@ -34,7 +34,7 @@ class ItemArrived:
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """The request or its stream failed and will be tried again; text of the failed try is void, items stay."""
+    """The request or its stream failed and is tried again; text of the failed try is void, items stay."""
 
     attempt: int
     most: int
@@ -61,7 +61,7 @@ ModelEvent = TextArrived | ItemArrived | RetryScheduled | ResponseDone
 
 class ModelClient(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
-        """Ends with `ResponseDone`, or raises `ModelError` (`TransientModelError` where a new try may help)."""
+        """Ends with `ResponseDone`; raises `ModelError`, `TransientModelError` where a new try may help."""
         ...
 
     async def aclose(self) -> None: ...

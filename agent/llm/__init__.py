@@ -1,0 +1,1 @@
+"""Models: the contract, the Responses API behind it, retries around it, a scripted stand-in."""
