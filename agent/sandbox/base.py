@@ -16,6 +16,8 @@ class Launch:
     cwd: str
     env: dict[str, str] = field(default_factory=dict)
     pass_fds: tuple[int, ...] = ()
+    handed: tuple[tuple[int, bytes], ...] = ()  # (place in argv for the descriptor's number, what it reads)
+    guards: tuple[str, ...] = ()  # folders made for the run where missing, removed after it while empty
 
 
 class Sandbox(Protocol):

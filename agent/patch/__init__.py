@@ -1,0 +1,1 @@
+"""Edits: patch text read, checked and applied."""

@@ -1,0 +1,1 @@
+"""Children: their environment, their output, their end."""

@@ -1,0 +1,1 @@
+"""Less power for a child."""
