@@ -146,7 +146,7 @@ def output_item(output: Output, number: str) -> JsonObject:
             }
 
 
-def stream_of(step: Respond, number: int) -> Iterator[bytes]:
+def stream_of(step: Respond, number: str) -> Iterator[bytes]:
     """The event stream of one answer, without its end where `step.end` says so."""
     head: JsonObject = {"id": f"resp_{number}", "object": "response", "status": "in_progress", "output": []}
     yield event_bytes({"type": "response.created", "response": head})
@@ -197,6 +197,7 @@ class ScriptedServer:
 
     script: Script
     pause: float = 0.0  # seconds between two events, so that a person can follow
+    label: str = ""  # goes into every id, so that two servers on one thread never give the same
     requests: list[JsonObject] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -268,7 +269,7 @@ class ScriptedServer:
                         self.wfile.write(body)
                     case Respond():
                         self._open_stream()
-                        for piece in stream_of(step, number):
+                        for piece in stream_of(step, f"{owner.label}{number}"):
                             self.wfile.write(piece)
                             if owner.pause:
                                 time.sleep(owner.pause)

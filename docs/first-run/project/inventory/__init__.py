@@ -1,0 +1,1 @@
+"""Prices of an order, in whole cents."""
