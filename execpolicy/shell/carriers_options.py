@@ -1,0 +1,192 @@
+"""Splits the words of a command into options, their values and operands, as getopt does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from execpolicy.facts import Unknown, Word, WordKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionSpec:
+    """How one program reads its options. Names carry their dashes: `-o`, `--output`."""
+
+    values: frozenset[str] = frozenset()  # take a value: `-o x`, `-ox`, `--out x`, `--out=x`
+    optional: frozenset[str] = frozenset()  # may carry an attached value only: `-i.bak`, `--color=x`
+    flags: frozenset[str] = frozenset()
+    strict: bool = False  # an option that is not listed is a doubt, else it is taken as a flag
+    permute: bool = False  # options are read after operands too
+    single: bool = False  # long options may have one dash: `-name value`
+    plus: bool = False  # `+x` is an option (shells)
+
+    def spelled(self, name: str) -> str | None:
+        """The full name of `name`, a long option that may be cut short; None: no listed option."""
+        listed = self.values | self.optional | self.flags
+        if name in listed:
+            return name
+        near = sorted(known for known in listed if known.startswith(name))
+        return near[0] if name.startswith("--") and near else None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An option as it stands in a command."""
+
+    name: str
+    value: Word | None
+    at: int  # index of the word that holds the name
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """`rest` is the index of the first word that was not read; `operands` stand before it."""
+
+    options: tuple[Given, ...]
+    operands: tuple[Word, ...]
+    rest: int
+    doubts: tuple[Unknown, ...] = ()
+
+    def of(self, *names: str) -> tuple[Word, ...]:
+        """The values given to any of `names`, in order."""
+        return tuple(o.value for o in self.options if o.name in names and o.value is not None)
+
+    def has(self, *names: str) -> bool:
+        return any(o.name in names for o in self.options)
+
+
+def known(word: Word) -> str | None:
+    """What the program will get, when that is certain."""
+    return word.text if word.kind is WordKind.LITERAL else None
+
+
+def tail(word: Word, cut: int) -> Word:
+    """`word` without its first `cut` characters, which are certain."""
+    if word.kind is WordKind.LITERAL:
+        return Word.literal((word.text or "")[cut:], span=word.span)
+    return Word.unknown(word.why, raw=word.raw, prefix=word.prefix[cut:], many=word.many, span=word.span)
+
+
+def may_be_option(word: Word) -> bool:
+    """Whether a word that is not known could turn out to start with a dash, or hide words that do."""
+    if word.kind is WordKind.LITERAL:
+        return False
+    if word.kind in (WordKind.PATH, WordKind.NUMBER) and not word.many:
+        return False
+    if word.prefix and not word.prefix.startswith("-"):
+        # Every word that a glob becomes keeps its start; an unquoted variable may split anywhere.
+        return word.many and word.kind is not WordKind.PATTERN
+    return True
+
+
+def scan(argv: tuple[Word, ...], spec: OptionSpec, *, operands: int = 0) -> Scan:
+    """Read the options behind `argv[0]`.
+
+    Without `permute` reading stops after `operands` operands, at the word where the carried command
+    starts. A doubt says where the reading may be wrong.
+    """
+    reading = _Reading(argv, spec, operands)
+    reading.run()
+    return Scan(tuple(reading.options), tuple(reading.operands), reading.at, tuple(reading.doubts))
+
+
+class _Reading:
+    def __init__(self, argv: tuple[Word, ...], spec: OptionSpec, operands: int) -> None:
+        self.argv = argv
+        self.spec = spec
+        self.wanted = operands
+        self.at = 1
+        self.options: list[Given] = []
+        self.operands: list[Word] = []
+        self.doubts: list[Unknown] = []
+
+    def run(self) -> None:
+        while self.at < len(self.argv):
+            word = self.argv[self.at]
+            text = known(word)
+            if text is None:
+                if not self._unknown(word):
+                    return
+            elif text == "--":
+                self.at += 1
+                self._operands_only()
+                return
+            elif self._is_option(text):
+                self._option(word, text)
+            elif not self._operand(word):
+                return
+
+    def _is_option(self, text: str) -> bool:
+        return (len(text) > 1 and text[0] == "-") or (self.spec.plus and len(text) > 1 and text[0] == "+")
+
+    def _operand(self, word: Word) -> bool:
+        """Take an operand; False when the carried command starts here."""
+        if not self.spec.permute and len(self.operands) >= self.wanted:
+            return False
+        self.operands.append(word)
+        self.at += 1
+        return True
+
+    def _operands_only(self) -> None:
+        while self.at < len(self.argv) and (self.spec.permute or len(self.operands) < self.wanted):
+            self.operands.append(self.argv[self.at])
+            self.at += 1
+
+    def _unknown(self, word: Word) -> bool:
+        name, equals, _ = word.prefix.partition("=")
+        if equals and name.startswith("--") and not word.many:
+            self._long(word, name, tail(word, len(name) + 1))
+            return True
+        short = word.prefix[:2]
+        if len(short) == 2 and short[0] == "-" and short in self.spec.values and not word.many:
+            self.options.append(Given(short, tail(word, 2), self.at))
+            self.at += 1
+            return True
+        if may_be_option(word):
+            self.doubts.append(Unknown(f"`{word.raw}` is not known and may be an option", word.span))
+        return self._operand(word)
+
+    def _option(self, word: Word, text: str) -> None:
+        if text.startswith("--") or (self.spec.single and self.spec.spelled(text.partition("=")[0])):
+            name, equals, _ = text.partition("=")
+            self._long(word, name, tail(word, len(name) + 1) if equals else None)
+        else:
+            self._cluster(word, text)
+
+    def _long(self, word: Word, name: str, attached: Word | None) -> None:
+        full = self.spec.spelled(name)
+        at = self.at
+        self.at += 1
+        if full is None:
+            if self.spec.strict:
+                self.doubts.append(Unknown(f"option `{name}` is not known", word.span))
+            self.options.append(Given(name, attached, at))
+        elif full in self.spec.values and attached is None:
+            self.options.append(Given(full, self._next(), at))
+        else:
+            self.options.append(Given(full, attached, at))
+
+    def _next(self) -> Word | None:
+        if self.at >= len(self.argv):
+            return None
+        word = self.argv[self.at]
+        self.at += 1
+        if word.many:
+            self.doubts.append(Unknown(f"`{word.raw}` may be any number of words", word.span))
+        return word
+
+    def _cluster(self, word: Word, text: str) -> None:
+        at = self.at
+        self.at += 1
+        sign = text[0]
+        for place, letter in enumerate(text[1:], start=1):
+            name = sign + letter
+            last = place + 1 == len(text)
+            if name in self.spec.values:
+                self.options.append(Given(name, self._next() if last else tail(word, place + 1), at))
+                return
+            if name in self.spec.optional:
+                self.options.append(Given(name, None if last else tail(word, place + 1), at))
+                return
+            if self.spec.strict and name not in self.spec.flags:
+                self.doubts.append(Unknown(f"option `{name}` is not known", word.span))
+            self.options.append(Given(name, None, at))

@@ -1,0 +1,158 @@
+"""The typed catalogue of programs that run others or touch files: package data, read once.
+
+`catalogue.yaml` is what a person reads and edits; `catalogue.json` holds the same for a quick start
+(`scripts/build_catalogue.py` writes it, a test keeps the two together).
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from execpolicy.facts import Effect
+from execpolicy.shell.carriers_options import OptionSpec
+
+Raw = Mapping[str, object]
+
+
+class Form(enum.Enum):
+    """How a program takes what it runs."""
+
+    PLAIN = "plain"  # runs nothing but what its options say
+    ARGV = "argv"  # the command is the rest of the line
+    SUB = "sub"  # a subcommand decides
+    JOIN = "join"  # all operands, joined by blanks, are shell text
+    SHELL = "shell"  # sh: -c TEXT, a script file, or standard input
+    ENV = "env"
+    SUDO = "sudo"
+    SU = "su"
+    XARGS = "xargs"
+    PARALLEL = "parallel"
+    FIND = "find"
+    FD = "fd"
+    CODE = "code"  # an interpreter: program text in an option, a script file, or standard input
+    AWK = "awk"
+    SED = "sed"
+    GIT = "git"
+    SSH = "ssh"
+    TAR = "tar"
+    DD = "dd"
+    SOCAT = "socat"
+    QUERY = "query"  # `command`: runs the rest unless -v or -V asks about it
+    APPLET = "applet"  # busybox: the rest is a command line of its own
+    OPAQUE = "opaque"  # changes what later words mean
+    MAKE = "make"
+    EVAL = "eval"
+
+
+class Role(enum.Enum):
+    """What a value means to the program that gets it."""
+
+    READ = "read"
+    WRITE = "write"
+    DELETE = "delete"
+    EXECUTE = "execute"
+    SHELL = "shell"  # text that a shell runs
+    SPLIT = "split"  # words, split at blanks, that are run
+    PROGRAM = "program"  # a program that is run with arguments of its caller's choice
+    CODE = "code"  # program text of another language
+    SCRIPT = "script"  # a file of program text
+    CONFIG = "config"  # can make the program run anything
+    CHDIR = "chdir"
+    ASSIGN = "assign"  # NAME=VALUE for the environment of what is run
+    ARITH = "arith"  # names a variable whose subscript a shell evaluates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What is known about one program or subcommand."""
+
+    form: Form = Form.PLAIN
+    options: OptionSpec = OptionSpec()
+    roles: Mapping[str, Role]  # option -> meaning of its value, or of its presence when it takes none
+    skip: int = 0  # operands in front of the carried command
+    assigns: bool = False  # NAME=VALUE words may stand in front of the carried command
+    transparent: bool = False
+    effects: frozenset[Effect] = frozenset()
+    default: str = ""  # what runs when no command is given: `shell`, or a program
+    first: Role | None = None  # meaning of the first operand
+    operands: Role | None = None  # of the operands that neither `first` nor `last` speak about
+    last: Role | None = None  # of the last operand, when there are two or more
+    join: bool = False  # the carried words are joined and read by a shell
+    subs: Mapping[str, Raw]  # subcommand -> its entry, not yet read
+    note: str = ""
+
+
+def _words(raw: Raw, key: str) -> frozenset[str]:
+    return frozenset(str(raw.get(key, "")).split())
+
+
+def _role(raw: Raw, key: str) -> Role | None:
+    value = raw.get(key)
+    return None if value is None else Role(str(value))
+
+
+def _mapping(raw: Raw, key: str) -> Raw:
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def entry(raw: Raw) -> Entry:
+    """Read one entry; `raw` is a mapping as it stands in the catalogue."""
+    roles = {
+        option: Role(str(kind))
+        for kind, options in _mapping(raw, "roles").items()
+        for option in str(options).split()
+    }
+    skip = raw.get("skip", 0)
+    return Entry(
+        form=Form(str(raw.get("form", "plain"))),
+        options=OptionSpec(
+            values=_words(raw, "values"),
+            optional=_words(raw, "optional"),
+            flags=_words(raw, "flags"),
+            strict=bool(raw.get("strict", False)),
+            permute=bool(raw.get("permute", False)),
+            single=bool(raw.get("single", False)),
+            plus=bool(raw.get("plus", False)),
+        ),
+        roles=roles,
+        skip=skip if isinstance(skip, int) else 0,
+        assigns=bool(raw.get("assigns", False)),
+        transparent=bool(raw.get("transparent", False)),
+        effects=frozenset(Effect(word) for word in _words(raw, "effects")),
+        default=str(raw.get("default", "")),
+        first=_role(raw, "first"),
+        operands=_role(raw, "operands"),
+        last=_role(raw, "last"),
+        join=bool(raw.get("join", False)),
+        subs={
+            name: sub if isinstance(sub, dict) else {}
+            for names, sub in _mapping(raw, "subs").items()
+            for name in names.split()
+        },
+        note=str(raw.get("note", "")),
+    )
+
+
+@functools.cache
+def _catalogue() -> Mapping[str, Raw]:
+    with Path(__file__).with_name("catalogue.json").open("rb") as file:
+        data: dict[str, Raw] = json.load(file)
+    return {name: raw for names, raw in data.items() for name in names.split()}
+
+
+@functools.cache
+def program(name: str) -> Entry | None:
+    """The entry of a program by its bare name; None when nothing is known about it."""
+    raw = _catalogue().get(name)
+    return None if raw is None else entry(raw)
+
+
+def names() -> frozenset[str]:
+    """Every program in the catalogue."""
+    return frozenset(_catalogue())
