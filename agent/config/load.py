@@ -1,0 +1,175 @@
+"""From files, environment and flags to the settings of one run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from agent.config.keys import KEYS
+from agent.config.layers import Entry, read_file, read_override
+from agent.config.model import DEFAULT_KEY_VARIABLE, Settings
+from agent.config.values import Bad, absolute, read_value
+from agent.errors import ConfigError, UsageError
+from execpolicy.decision import SandboxMode
+
+_STRICTNESS = (SandboxMode.READ_ONLY, SandboxMode.WORKSPACE_WRITE, SandboxMode.FULL_ACCESS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the command line says. None and empty: it says nothing."""
+
+    cwd: str | None = None
+    model: str | None = None
+    base_url: str | None = None
+    sandbox: SandboxMode | None = None
+    policy_files: tuple[str, ...] = ()
+    add_dirs: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()  # -c key=value
+    ephemeral: bool = False
+    interactive: bool = False
+
+
+def home_folder(environ: Mapping[str, str], cwd: Path) -> Path:
+    """Where all state lies: `AGENT_HOME`, else `~/.agent`."""
+    named = environ.get("AGENT_HOME")
+    if named:
+        return absolute(named, cwd)
+    try:
+        return Path.home() / ".agent"
+    except RuntimeError:
+        raise ConfigError("no home folder is known", "set AGENT_HOME to a folder you can write") from None
+
+
+def load_settings(flags: Flags, environ: Mapping[str, str], start: Path) -> Settings:
+    """Defaults < user's file < trusted project's file < environment < flags. Writes nothing."""
+    cwd = _working_folder(flags.cwd, start)
+    home = home_folder(environ, start)
+    workspace = find_workspace(cwd, home)
+    user = read_file(home / "config.toml", project=False)
+    entries: dict[str, Entry] = dict(user.entries)
+    trusted = user.trust.get(workspace) == "trusted"
+    if trusted:
+        _add_project(entries, workspace / ".agent" / "config.toml")
+    _add_environment(entries, environ, cwd)
+    _add_flags(entries, flags, start, cwd)
+    variable = entries["env_key"].value if "env_key" in entries else DEFAULT_KEY_VARIABLE
+    key = environ.get(str(variable)) or None
+    if key is not None and not key.isprintable():
+        raise ConfigError(f"the key in `{variable}` holds a line end or a control character", "set it again")
+    values: dict[str, Any] = {name: entry.value for name, entry in entries.items()}
+    origins = {field.name: "default" for field in fields(Settings)}
+    origins |= {name: entry.origin for name, entry in entries.items()}
+    origins |= {"agent_home": "environment AGENT_HOME" if environ.get("AGENT_HOME") else "default"}
+    origins |= {"api_key": f"environment {variable}" if key else "default"}
+    del origins["origins"]
+    return Settings(
+        agent_home=home,
+        cwd=cwd,
+        workspace=workspace,
+        trusted=trusted,
+        api_key=key,
+        interactive=flags.interactive,
+        ephemeral=flags.ephemeral,
+        origins=MappingProxyType(origins),
+        **values,
+    )
+
+
+def find_workspace(cwd: Path, home: Path) -> Path:
+    """The root of the git repository around `cwd`, else `cwd`.
+
+    A repository that holds the state folder or the user's home (dotfiles) is not taken whole: a command
+    that may write the workspace could then write everything that the user owns.
+    """
+    user_home = Path(os.path.expanduser("~"))
+    for folder in (cwd, *cwd.parents):
+        if (folder / ".git").exists():
+            if folder != cwd and (home.is_relative_to(folder) or user_home.is_relative_to(folder)):
+                return cwd
+            return folder
+    return cwd
+
+
+def ensure_home(home: Path) -> None:
+    """The state folder exists, belongs to the user alone and can be written; else `ConfigError`."""
+    remedy = "set AGENT_HOME to a folder you can write"
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = home.stat().st_mode
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise ConfigError(f"the state folder `{home}` cannot be written: {error.strerror}", remedy) from None
+    if mode & 0o022 and not mode & 0o1000:
+        raise ConfigError(f"the state folder `{home}` can be written by others", f"run `chmod 700 {home}`")
+
+
+def _working_folder(named: str | None, start: Path) -> Path:
+    if named is None:
+        return start
+    cwd = absolute(named, start)
+    if not cwd.is_dir():
+        raise UsageError(f"`--cd {named}` is not a folder", "name an existing folder")
+    return cwd.resolve()
+
+
+def _add_project(entries: dict[str, Entry], path: Path) -> None:
+    for name, entry in read_file(path, project=True).entries.items():
+        if isinstance(entry.value, SandboxMode):
+            before = entries[name].value if name in entries else SandboxMode.WORKSPACE_WRITE
+            if _STRICTNESS.index(entry.value) > _STRICTNESS.index(SandboxMode(before)):
+                raise ConfigError(
+                    f"{entry.origin}: a project cannot loosen `sandbox_mode` to `{entry.value.value}`",
+                    "use `--sandbox` or your own config.toml",
+                )
+        entries[name] = entry
+
+
+def _add_environment(entries: dict[str, Entry], environ: Mapping[str, str], cwd: Path) -> None:
+    for key in KEYS:
+        raw = environ.get(key.variable) if key.variable else None
+        if raw:
+            value = read_value(key, raw, cwd)
+            if isinstance(value, Bad):
+                raise ConfigError(
+                    f"{value.why} (environment {key.variable})", f"unset or correct {key.variable}"
+                )
+            entries[key.field] = Entry(value, f"environment {key.variable}")
+
+
+def _add_flags(entries: dict[str, Entry], flags: Flags, start: Path, cwd: Path) -> None:
+    for text in flags.overrides:
+        key, value = read_override(text, cwd)
+        entries[key.field] = Entry(value, f"-c {key.name}")
+    for option, field, given in (
+        ("--model", "model", flags.model),
+        ("--base-url", "base_url", flags.base_url),
+    ):
+        if given is not None:
+            key = next(key for key in KEYS if key.field == field)
+            read = read_value(key, given, cwd)
+            if isinstance(read, Bad):
+                raise UsageError(f"{read.why} (`{option}`)", key.about)
+            entries[field] = Entry(read, option)
+    if flags.sandbox is not None:
+        entries["sandbox"] = Entry(flags.sandbox, "--sandbox")
+    if flags.add_dirs:
+        before = entries["writable"].value if "writable" in entries else ()
+        assert isinstance(before, tuple)
+        added = tuple(absolute(one, start) for one in flags.add_dirs)
+        for path in added:
+            if not path.is_dir():
+                raise UsageError(f"`--add-dir {path}` is not a folder", "name an existing folder")
+        entries["writable"] = Entry((*before, *added), "--add-dir")
+    if flags.policy_files:
+        files = tuple(absolute(one, start) for one in flags.policy_files)
+        for path in files:
+            if not path.exists():
+                raise ConfigError(f"rule file `{path}` does not exist", "check the path of `--policy`")
+        entries["policy_files"] = Entry(files, "--policy")

@@ -1,0 +1,82 @@
+"""The settings of one run: frozen, complete, with the place that each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from execpolicy.decision import SandboxMode
+
+DEFAULT_MODEL = "gpt-5.5"
+DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that a run depends on. Paths are absolute.
+
+    The key of the model service stands in no `repr`, no config file and no record.
+    """
+
+    # places
+    agent_home: Path
+    cwd: Path
+    workspace: Path  # root of the git repository that holds `cwd`, else `cwd`
+    trusted: bool = False  # the user's config names this workspace as trusted
+
+    # the model service
+    model: str = DEFAULT_MODEL
+    model_reasoning_effort: str | None = None
+    base_url: str | None = None  # None: the service of OpenAI
+    env_key: str = DEFAULT_KEY_VARIABLE  # the variable that holds the key
+    api_key: str | None = field(default=None, repr=False)
+    request_max_retries: int = 4
+    stream_max_retries: int = 5
+    connect_seconds: float = 20.0
+    stream_idle_seconds: float = 300.0  # silence of a stream after which it counts as broken
+    turn_seconds: float = 3600.0  # the longest that one turn may take, waiting for a person not counted
+
+    # what commands may do
+    sandbox: SandboxMode = SandboxMode.WORKSPACE_WRITE
+    network: bool = False
+    writable: tuple[Path, ...] = ()  # beside the workspace and the temporary folders
+    policy_files: tuple[Path, ...] = ()  # rule files named for this run
+    command_seconds: float = 600.0  # time-out of a command that names none
+    interactive: bool = False  # somebody can answer an ask
+
+    # bounds
+    tool_output_token_limit: int = 10_000  # what the model sees of one output
+    output_bytes: int = 1 << 20  # what is kept of one output
+    project_doc_max_bytes: int = 32_768  # AGENTS.md texts together
+    max_steps: int = 500  # model requests in one turn
+
+    ephemeral: bool = False  # no session is stored; the audit record is written all the same
+    origins: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False
+    )  # field -> the place that its value came from
+
+    @property
+    def scripted(self) -> bool:
+        """No key and no server: the built-in scripted model answers."""
+        return self.api_key is None and self.base_url is None
+
+    @property
+    def database(self) -> Path:
+        """Where sessions are kept."""
+        return self.agent_home / "sessions.db"
+
+    @property
+    def audit(self) -> Path:
+        """Folder of the audit record."""
+        return self.agent_home / "audit"
+
+    @property
+    def rules(self) -> Path:
+        """Folder of the user's own rule files."""
+        return self.agent_home / "rules"
+
+    @property
+    def cache(self) -> Path:
+        return self.agent_home / "cache"

@@ -1,0 +1,79 @@
+"""A raw value becomes a typed one, or a sentence that says why not."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config.keys import Key, Kind
+from execpolicy.decision import SandboxMode
+
+Value = str | int | float | bool | SandboxMode | tuple[Path, ...]
+
+# Codex's spelling of the widest mode is understood as well.
+_MODES = {mode.value: mode for mode in SandboxMode} | {"danger-full-access": SandboxMode.FULL_ACCESS}
+_EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh"})
+_URL = re.compile(r"https?://[^\s/]+\S*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """Why a value cannot be used."""
+
+    why: str
+
+
+def sandbox_mode(text: str) -> SandboxMode | None:
+    """The mode that `text` names."""
+    return _MODES.get(text)
+
+
+def read_value(key: Key, raw: object, base: Path) -> Value | Bad:
+    """`raw` as `key` wants it. Relative paths are relative to `base`."""
+    match key.kind:
+        case Kind.TEXT:
+            return raw if isinstance(raw, str) and raw.strip() else _bad(key, raw)
+        case Kind.URL:
+            return raw.rstrip("/") if isinstance(raw, str) and _URL.match(raw) else _bad(key, raw)
+        case Kind.BOOLEAN:
+            return raw if isinstance(raw, bool) else _bad(key, raw)
+        case Kind.SANDBOX:
+            mode = _MODES.get(raw) if isinstance(raw, str) else None
+            return mode if mode is not None else _bad(key, raw)
+        case Kind.EFFORT:
+            return raw if isinstance(raw, str) and raw in _EFFORTS else _bad(key, raw)
+        case Kind.PATHS:
+            if not isinstance(raw, list) or not all(isinstance(one, str) and one for one in raw):
+                return _bad(key, raw)
+            return tuple(absolute(one, base) for one in raw)
+        case Kind.INTEGER:
+            if isinstance(raw, bool) or not isinstance(raw, int):
+                return _bad(key, raw)
+            return raw if key.least <= raw <= key.most else _range(key, raw)
+        case Kind.SECONDS | Kind.MILLISECONDS:
+            if isinstance(raw, bool) or not isinstance(raw, int | float):
+                return _bad(key, raw)
+            if not key.least <= raw <= key.most:
+                return _range(key, raw)
+            return raw / 1000 if key.kind is Kind.MILLISECONDS else float(raw)
+
+
+def absolute(text: str, base: Path) -> Path:
+    """`text` as an absolute path; `~` is the user's home."""
+    return Path(os.path.abspath(base / Path(text).expanduser()))
+
+
+def _bad(key: Key, raw: object) -> Bad:
+    return Bad(f"`{key.name}` must be {key.kind.value}, not `{_short(raw)}`")
+
+
+def _range(key: Key, raw: float) -> Bad:
+    most = "" if key.most == float("inf") else f" to {key.most:g}"
+    return Bad(f"`{key.name}` must lie in {key.least:g}{most}, not `{raw}`")
+
+
+def _short(raw: object) -> str:
+    text = str(raw).replace("\n", " ")
+    return text if len(text) <= 40 else text[:39] + "…"
