@@ -1,14 +1,21 @@
-"""What a tool is: a schema for the model, and a run."""
+"""What a tool is: a schema for the model, a reading of a call, and a run of what was read.
+
+A call is first *read* into a `Prepared` one, which says what it would do (a `Request`) and does nothing.
+The gate judges the request; only the dispatcher calls `run`, and only with a `Grant`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from agent.protocol.events import Event
+from agent.protocol.events import Event, Refusal, Status
 from agent.protocol.items import JsonObject
+from agent.sandbox.base import Sandbox
+from agent.sandbox.spec import SandboxSpec
 from execpolicy.decision import Verdict
+from execpolicy.facts import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +26,11 @@ class ToolCall:
     name: str
     payload: str
     custom: bool = False
+    cwd: str = ""  # where it is meant to happen; empty: the session's folder
+
+    def instead(self, name: str, payload: str, cwd: str) -> ToolCall:
+        """The same call, meant for the custom tool `name`."""
+        return replace(self, name=name, payload=payload, custom=True, cwd=cwd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,99 @@ class ToolResult:
 
 Emit = Callable[[Event], None]
 
+# --- what a call would do ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunScript:
+    """A text for bash."""
+
+    script: str
+    cwd: str
+    reason: str = ""  # what the model says it is for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeFiles:
+    """Files to be written or deleted by this program itself."""
+
+    accesses: tuple[tuple[str, Access], ...]  # absolute paths
+    cwd: str
+    subject: str  # the patch in short
+    diff: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseTool:
+    """A tool of our own that touches nothing outside this program."""
+
+    subject: str
+    cwd: str
+    arguments: JsonObject
+    reason: str = ""
+
+
+Request = RunScript | ChangeFiles | UseTool
+
+
+def subject_of(request: Request) -> str:
+    """What would happen, as a person is shown it."""
+    return request.script if isinstance(request, RunScript) else request.subject
+
+
+# --- what came of it --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The permission to run: by which back end, confined to what."""
+
+    sandbox: Sandbox
+    spec: SandboxSpec
+
+    @property
+    def words(self) -> str:
+        return f"{self.sandbox.name} {self.spec.mode.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """The outcome of a run: what the model is told, what the record holds, what frontends see."""
+
+    output: str
+    event: Event
+    status: Status
+    exit_code: int | None = None
+    signal: int | None = None
+    seconds: float = 0.0
+    output_bytes: int = 0
+    output_sha256: str = ""
+    timed_out: bool = False
+    confined: bool = False  # the sandbox took part
+
+
+@dataclass(frozen=True, slots=True)
+class BadCall:
+    """A call that cannot be read, with a text that helps the model to do better."""
+
+    message: str
+
+
+class Prepared(Protocol):
+    """A call that was read. Nothing has happened yet."""
+
+    @property
+    def request(self) -> Request: ...
+
+    async def run(self, grant: Grant, emit: Emit) -> Ran:
+        """Do it. On cancellation nothing of it goes on running, and a `Ran` says how far it came."""
+        ...
+
+    def not_run(self, status: Status, refusal: Refusal | None, message: str) -> Event:
+        """The event for frontends when it did not run."""
+        ...
+
 
 class Tool(Protocol):
     @property
@@ -41,5 +146,33 @@ class Tool(Protocol):
         """The entry of the request's `tools`."""
         ...
 
+    @property
+    def exclusive(self) -> bool:
+        """Its calls run alone, in call order; others run side by side."""
+        ...
 
-__all__ = ["Emit", "Tool", "ToolCall", "ToolResult", "Verdict"]
+    def instead(self, call: ToolCall) -> ToolCall | None:
+        """The call of another tool that this one really is, if so."""
+        ...
+
+    def read(self, call: ToolCall) -> Prepared | BadCall:
+        """What the call would do. Reads files at most, and never raises for what the model wrote."""
+        ...
+
+
+__all__ = [
+    "BadCall",
+    "ChangeFiles",
+    "Emit",
+    "Grant",
+    "Prepared",
+    "Ran",
+    "Request",
+    "RunScript",
+    "Tool",
+    "ToolCall",
+    "ToolResult",
+    "UseTool",
+    "Verdict",
+    "subject_of",
+]

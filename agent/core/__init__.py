@@ -1,0 +1,1 @@
+"""The loop: ask the model, hand its calls to the dispatcher, repeat."""

@@ -1,0 +1,151 @@
+"""The history of a thread, and the bounded model input made of it.
+
+Entries are kept in the order in which they happened. The model wants another order: the items of one
+response, then the outputs of its calls in call order. A call whose output never came is answered
+`aborted`, so that a thread that was killed at any moment can go on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from agent.core.journal import ITEM, USAGE
+from agent.protocol.items import Json, JsonObject, Usage, call_output
+
+CALL_TYPES = frozenset({"function_call", "custom_tool_call"})
+OUTPUT_TYPES = frozenset({"function_call_output", "custom_tool_call_output"})
+ABORTED = "aborted"
+_REMOVED = "[output removed to keep the conversation within bounds]"
+
+
+def is_call(item: Mapping[str, Json]) -> bool:
+    """A call that the model expects an output for."""
+    return item.get("type") in CALL_TYPES and isinstance(item.get("call_id"), str)
+
+
+@dataclass(slots=True)
+class _Response:
+    """One answer of the model, or one message to it, with the outputs of its calls."""
+
+    items: list[JsonObject] = field(default_factory=list)
+    outputs: dict[str, JsonObject] = field(default_factory=dict)
+    closed: bool = False
+
+    def laid_out(self) -> Iterator[JsonObject]:
+        yield from self.items
+        answered: set[str] = set()
+        for item in self.items:
+            call_id = item.get("call_id")
+            if is_call(item) and isinstance(call_id, str) and call_id not in answered:
+                answered.add(call_id)
+                yield self.outputs.get(call_id) or call_output(item, ABORTED)
+
+
+class History:
+    """Everything said and done in a thread, and the tokens it took."""
+
+    def __init__(self, max_bytes: int = 900_000) -> None:
+        """`max_bytes` bounds the model input; the oldest outputs give way first."""
+        self._responses: list[_Response] = []
+        self._max_bytes = max_bytes
+        self._total = 0
+        self.usage = Usage()
+
+    def say(self, item: JsonObject) -> None:
+        """A message to the model: of the user, or of this program."""
+        self._responses.append(_Response([item], closed=True))
+        self._total += _size(item)
+
+    def receive(self, item: JsonObject) -> None:
+        """An item of the model's current response."""
+        if not self._responses or self._responses[-1].closed:
+            self._responses.append(_Response())
+        self._responses[-1].items.append(item)
+        self._total += _size(item)
+
+    def answer(self, output: JsonObject) -> None:
+        """The output of a call. One for a call that is not known, or already answered, is dropped."""
+        call_id = output.get("call_id")
+        for response in reversed(self._responses):
+            if any(is_call(item) and item.get("call_id") == call_id for item in response.items):
+                if isinstance(call_id, str) and call_id not in response.outputs:
+                    response.outputs[call_id] = output
+                    self._total += _size(output)
+                return
+
+    def close(self, usage: Usage) -> None:
+        """The model's current response is over."""
+        self.usage = self.usage + usage
+        if self._responses:
+            self._responses[-1].closed = True
+
+    def knows_call(self, call_id: str) -> bool:
+        """A call of this id came before."""
+        return any(
+            is_call(item) and item.get("call_id") == call_id
+            for response in self._responses
+            for item in response.items
+        )
+
+    def input(self) -> tuple[JsonObject, ...]:
+        """The items in the order the model wants, shortened where they are too many."""
+        if self._total > self._max_bytes:
+            self._shorten()
+        return tuple(item for response in self._responses for item in response.laid_out())
+
+    def _shorten(self) -> None:
+        # Down to three quarters at once: a cut each step would spoil the model service's cache each step.
+        wanted = self._max_bytes * 3 // 4
+        for response in self._responses[:-1]:
+            for call_id, output in response.outputs.items():
+                if self._total <= wanted:
+                    return
+                short: JsonObject = {**output, "output": _REMOVED}
+                if (saved := _size(output) - _size(short)) > 0:
+                    response.outputs[call_id] = short
+                    self._total -= saved
+
+
+def _size(item: JsonObject) -> int:
+    return len(json.dumps(item, ensure_ascii=False))
+
+
+def replay(entries: Iterable[tuple[str, JsonObject]], history: History) -> None:
+    """Feed stored entries, as a `Journal` got them, into an empty history. Other kinds are skipped."""
+    spent = Usage()
+    for kind, payload in entries:
+        if kind == ITEM:
+            if payload.get("type") in OUTPUT_TYPES:
+                history.answer(payload)
+            elif payload.get("role") in ("user", "developer", "system"):
+                history.say(payload)
+            else:
+                history.receive(payload)
+        elif kind == USAGE:
+            spent = usage_from(payload)
+            history.close(Usage())
+    history.usage = spent
+
+
+def usage_to(usage: Usage) -> JsonObject:
+    return {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_output_tokens": usage.reasoning_output_tokens,
+    }
+
+
+def usage_from(payload: JsonObject) -> Usage:
+    def count(name: str) -> int:
+        value = payload.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+    return Usage(
+        count("input_tokens"),
+        count("cached_input_tokens"),
+        count("output_tokens"),
+        count("reasoning_output_tokens"),
+    )

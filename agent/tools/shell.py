@@ -1,0 +1,230 @@
+"""The command tool: one text for a bash of its own, confined, bounded in time and output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from agent.process.spawn import Outcome, run
+from agent.protocol.events import CommandEnded, CommandOutput, CommandStarted, Event, Refusal, Status
+from agent.protocol.items import JsonObject
+from agent.sandbox.base import Launch
+from agent.tools.arguments import read_arguments
+from agent.tools.base import BadCall, Emit, Grant, Prepared, Ran, RunScript, ToolCall
+from agent.tools.frame import frame, shorten
+from agent.tools.heredoc import find_patch
+
+NAME = "exec_command"
+MAX_SCRIPT_BYTES = 131_000  # Linux takes at most 128 KiB in one argument
+LIVE_BYTES = 1 << 18  # of one command, told to frontends as it comes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShellLimits:
+    """Bounds of one command."""
+
+    seconds: float = 600.0
+    output_tokens: int = 10_000  # what the model sees
+    output_bytes: int = 1 << 20  # what is kept
+
+
+class _Arguments(msgspec.Struct, frozen=True):
+    cmd: str
+    workdir: str | None = None
+    timeout_ms: float | None = None
+    max_output_tokens: float | None = None
+    justification: str | None = None
+
+
+class ShellTool:
+    """`exec_command`. The dialect that was judged is the one that runs: bash that reads no start-up files."""
+
+    name = NAME
+    exclusive = False
+
+    def __init__(
+        self,
+        *,
+        bash: str,
+        cwd: str,
+        environment: Callable[[], Mapping[str, str]],
+        limits: ShellLimits = ShellLimits(),
+    ) -> None:
+        """`environment` is the whole environment of a child."""
+        self._bash = bash
+        self._cwd = cwd
+        self._environment = environment
+        self._limits = limits
+
+    @property
+    def schema(self) -> JsonObject:
+        return {
+            "type": "function",
+            "name": NAME,
+            "description": "Runs a command in a new bash without terminal and input, and returns its exit "
+            "code and output. It is judged by the user's policy first.",
+            "strict": False,
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "cmd": {"type": "string", "description": "The command, as bash reads it."},
+                    "workdir": {
+                        "type": "string",
+                        "description": "Folder to run it in; relative to the session's folder, which is "
+                        "the default.",
+                    },
+                    "timeout_ms": {
+                        "type": "number",
+                        "description": f"The command is killed after this time (default and most: "
+                        f"{self._limits.seconds * 1000:.0f}).",
+                    },
+                    "max_output_tokens": {
+                        "type": "number",
+                        "description": "Show less output than the default of "
+                        f"{self._limits.output_tokens} tokens.",
+                    },
+                    "justification": {
+                        "type": "string",
+                        "description": "One sentence for the person who may be asked: what it is for.",
+                    },
+                },
+                "required": ["cmd"],
+                "additionalProperties": False,
+            },
+        }
+
+    def instead(self, call: ToolCall) -> ToolCall | None:
+        arguments = read_arguments(call, _Arguments)
+        if isinstance(arguments, BadCall):
+            return None
+        found = find_patch(arguments.cmd, self._folder(arguments))
+        return None if found is None else call.instead("apply_patch", found.text, found.cwd)
+
+    def read(self, call: ToolCall) -> Prepared | BadCall:
+        arguments = read_arguments(call, _Arguments)
+        if isinstance(arguments, BadCall):
+            return arguments
+        folder = self._folder(arguments)
+        if flaw := _flaw(arguments.cmd, folder):
+            return BadCall(f"{NAME} failed: {flaw}")
+        limits = self._limits
+        tokens = arguments.max_output_tokens
+        return _PreparedCommand(
+            call=call,
+            script=arguments.cmd,
+            cwd=folder,
+            reason=arguments.justification or "",
+            seconds=min(max((arguments.timeout_ms or limits.seconds * 1000) / 1000, 0.1), limits.seconds),
+            tokens=limits.output_tokens if tokens is None else int(min(max(tokens, 1), limits.output_tokens)),
+            output_bytes=limits.output_bytes,
+            bash=self._bash,
+            environment=self._environment,
+        )
+
+    def _folder(self, arguments: _Arguments) -> str:
+        return os.path.normpath(os.path.join(self._cwd, arguments.workdir or ""))
+
+
+def _flaw(script: str, folder: str) -> str:
+    """What keeps `script` from being run as it is."""
+    try:
+        size = len(script.encode())
+        readable = os.path.isdir(folder)
+    except (UnicodeError, ValueError):
+        return "the text holds characters that no command can hold"
+    if "\0" in script:
+        return "the command holds a NUL character"
+    if size > MAX_SCRIPT_BYTES:
+        return f"the command is {size} bytes long, at most {MAX_SCRIPT_BYTES} are possible: write a file first"
+    if not readable:
+        return f"no folder `{folder}`"
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PreparedCommand:
+    call: ToolCall
+    script: str
+    cwd: str
+    reason: str
+    seconds: float
+    tokens: int
+    output_bytes: int
+    bash: str
+    environment: Callable[[], Mapping[str, str]]
+
+    @property
+    def request(self) -> RunScript:
+        return RunScript(script=self.script, cwd=self.cwd, reason=self.reason)
+
+    async def run(self, grant: Grant, emit: Emit) -> Ran:
+        argv = (self.bash, "--noprofile", "--norc", "-c", self.script)
+        launch = Launch(argv=argv, cwd=self.cwd, env=dict(self.environment()))
+        emit(CommandStarted(self.call.id, self.script, self.cwd, grant.words))
+        outcome = await run(
+            grant.sandbox.wrap(launch, grant.spec),
+            timeout=self.seconds,
+            on_output=_Live(self.call.id, emit).told,
+            limit=self.output_bytes,
+        )
+        return self._ran(outcome)
+
+    def _ran(self, outcome: Outcome) -> Ran:
+        if outcome.interrupted:
+            status = Status.INTERRUPTED
+            output = f"Wall time: {outcome.seconds:.1f} seconds\naborted by user"
+        else:
+            status = Status.COMPLETED if outcome.exit_code == 0 else Status.FAILED
+            text = shorten(outcome.output, self.tokens, outcome.omitted_bytes)
+            output = frame(
+                self.call.id, outcome.seconds, self._ending(outcome), text, outcome.output_bytes
+            )
+        return Ran(
+            output=output,
+            event=CommandEnded(
+                self.call.id,
+                self.script,
+                outcome.output,
+                outcome.exit_code,
+                status,
+                outcome.seconds,
+                signal=outcome.signal,
+                timed_out=outcome.timed_out,
+                omitted_bytes=outcome.omitted_bytes,
+            ),
+            status=status,
+            exit_code=outcome.exit_code,
+            signal=outcome.signal,
+            seconds=outcome.seconds,
+            output_bytes=outcome.output_bytes,
+            output_sha256=outcome.output_sha256,
+            timed_out=outcome.timed_out,
+            confined=True,
+        )
+
+    def _ending(self, outcome: Outcome) -> str:
+        if outcome.timed_out:
+            return f"Process killed after {self.seconds:g} seconds (time-out)"
+        if outcome.signal is not None:
+            return f"Process exited with code {128 + outcome.signal} (signal {outcome.signal})"
+        return f"Process exited with code {outcome.exit_code}"
+
+    def not_run(self, status: Status, refusal: Refusal | None, message: str) -> Event:
+        return CommandEnded(self.call.id, self.script, message, None, status, refusal=refusal)
+
+
+class _Live:
+    """Passes output on to frontends, up to a bound: a slow reader must not fill the memory."""
+
+    def __init__(self, call_id: str, emit: Emit) -> None:
+        self._call_id = call_id
+        self._emit = emit
+        self._left = LIVE_BYTES
+
+    def told(self, text: str) -> None:
+        if self._left > 0:
+            self._emit(CommandOutput(self._call_id, text[: self._left]))
+            self._left -= len(text)
