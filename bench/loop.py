@@ -73,7 +73,7 @@ def run_agent(folder: Path, calls: int, sandbox: str) -> tuple[float, float]:
                 "--sandbox",
                 sandbox,
                 "go",
-            ],  # fmt: skip
+            ],
             env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
