@@ -1,0 +1,290 @@
+"""The record on disk: append-only segments of sealed lines, shared by any number of processes.
+
+One append holds a lock on the head file, takes up the chain where the head says it ends, writes one line
+with one write, and moves the head. What a crash or another hand left behind is found at the next append.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from compliance.chain import GENESIS, seal
+from compliance.codec import to_json
+from compliance.errors import AuditError
+from compliance.events import (
+    Approved,
+    AuditEvent,
+    Decided,
+    Gap,
+    GapKind,
+    Patched,
+    PolicyLoaded,
+    Ran,
+    Refused,
+    SessionEnded,
+    SessionStarted,
+)
+from compliance.recovery import inspect
+from compliance.segments import (
+    HEAD_BYTES,
+    HEAD_NAME,
+    MOST_LINE,
+    Head,
+    pack_head,
+    segment_name,
+    segment_number,
+    unpack_head,
+)
+from execpolicy.decision import Decision
+
+SEGMENT_BYTES: Final = 64 * 1024 * 1024
+LOCK_SECONDS: Final = 5.0
+_APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_datasync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
+
+
+def must_be_durable(event: AuditEvent) -> bool:
+    """Whether `event` has to survive a power cut the moment it is recorded."""
+    match event:
+        case Decided():
+            return event.verdict.decision is not Decision.ALLOW
+        case Approved() | Refused() | SessionEnded() | Gap():
+            return True
+        case SessionStarted() | PolicyLoaded() | Ran() | Patched():
+            return False
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class AuditLog:
+    """An AuditSink over a folder. Several threads and processes may write to one folder at once."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], str] = utc_now,
+        segment_bytes: int = SEGMENT_BYTES,
+        lock_seconds: float = LOCK_SECONDS,
+    ) -> None:
+        """Make the folder if need be; AuditError when it cannot be written."""
+        self._folder = folder
+        self._clock = clock
+        self._segment_bytes = segment_bytes
+        self._lock_seconds = lock_seconds
+        self._mutex = threading.Lock()
+        self._packed: bytes | None = None  # the head as we last wrote it: equal means nobody else wrote
+        self._head = Head(GENESIS, "", 0, 0)
+        self._segment = -1
+        self._lost = 0  # events that could not be written since the last that could
+        self._lost_why = ""
+        self._closed = False
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._head_fd = self._open(HEAD_NAME, os.O_RDWR)
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
+        try:
+            with self._mutex:
+                self._lock()
+                try:
+                    self._take_up()
+                finally:
+                    self._unlock()
+        except OSError as error:
+            self._release()
+            raise _cannot_write(folder, error) from error
+        except AuditError:
+            self._release()
+            raise
+
+    def record(self, event: AuditEvent) -> int:
+        """Append `event`; its number when it is written. AuditError when it cannot be."""
+        with self._mutex:
+            if self._closed:
+                raise AuditError("the audit log is closed", "open it again")
+            try:
+                self._lock()
+                try:
+                    self._take_up()
+                    if self._lost:
+                        self._append(Gap("", GapKind.UNWRITTEN, self._lost_why, count=self._lost))
+                        self._lost = 0
+                    self._append(event)
+                    return self._head.seq
+                finally:
+                    self._unlock()
+            except OSError as error:
+                self._lost += 1
+                self._lost_why = f"could not be written: {os.strerror(error.errno or errno.EIO)}"
+                raise _cannot_write(self._folder, error) from error
+
+    def close(self) -> None:
+        with self._mutex:
+            if self._closed:
+                return
+            with suppress(OSError):  # what had to be durable is; the rest is for the kernel
+                os.fsync(self._segment)
+                os.fsync(self._head_fd)
+            self._release()
+
+    def _release(self) -> None:
+        self._closed = True
+        for fd in (self._segment, self._head_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._segment = self._head_fd = -1
+
+    def _open(self, name: str, flags: int) -> int:
+        return os.open(self._folder / name, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def _lock(self) -> None:
+        deadline = time.monotonic() + self._lock_seconds
+        while True:
+            try:
+                fcntl.flock(self._head_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise AuditError(
+                        f"the audit log in `{self._folder}` is held by another process",
+                        "find who holds it (`fuser` on the file `head`) and end that process",
+                    ) from None
+                time.sleep(0.0005)
+
+    def _unlock(self) -> None:
+        if self._head_fd >= 0:
+            fcntl.flock(self._head_fd, fcntl.LOCK_UN)
+
+    def _take_up(self) -> None:
+        """Stand at the end of the log, whoever wrote last and however they ended."""
+        if not os.fstat(self._head_fd).st_nlink:
+            raise AuditError(
+                f"the audit log in `{self._folder}` was removed while it was in use",
+                "find out who removed it, then start again",
+            )
+        packed = os.pread(self._head_fd, HEAD_BYTES + 1, 0)
+        if packed != self._packed:
+            head = unpack_head(packed)
+            if head is None:
+                self._recover(None)
+                return
+            self._change_segment(head)
+            self._head, self._packed = head, packed
+        now = os.fstat(self._segment) if self._segment >= 0 else None
+        if now is None or now.st_size != self._head.size or not now.st_nlink:
+            self._recover(self._head)
+
+    def _change_segment(self, head: Head) -> None:
+        if self._segment >= 0 and head.segment == self._head.segment:
+            return
+        self._drop_segment()
+        if segment_number(head.segment):
+            with suppress(FileNotFoundError):  # then it was removed, and that is told
+                self._segment = os.open(self._folder / head.segment, _APPEND)
+
+    def _drop_segment(self) -> None:
+        if self._segment >= 0:
+            os.close(self._segment)
+        self._segment = -1
+
+    def _recover(self, head: Head | None) -> None:
+        left = inspect(self._folder, head)
+        self._drop_segment()
+        self._segment = self._open(left.segment, _APPEND)
+        gaps = list(left.gaps)
+        if left.torn_at is not None:
+            gaps.append(self._put_aside(left.segment, left.torn_at))
+        self._sync_folder()
+        self._head = Head(left.end.digest, left.segment, left.end.seq, os.fstat(self._segment).st_size)
+        self._move_head()
+        for gap in gaps:
+            self._append(gap)
+
+    def _put_aside(self, segment: str, at: int) -> Gap:
+        """Keep half a line in a file of its own, take it off the segment, say so."""
+        name = f"torn-{segment_number(segment):012}-{at}"
+        digest, size = hashlib.sha256(), 0
+        kept = self._open(name, os.O_WRONLY | os.O_TRUNC)
+        try:
+            while piece := os.pread(self._segment, 1024 * 1024, at + size):
+                digest.update(piece)
+                size += os.write(kept, piece)
+            os.fsync(kept)
+        finally:
+            os.close(kept)
+        os.ftruncate(self._segment, at)
+        reason = f"half a line of {size} bytes was left by a crash; it is kept in `{name}`"
+        return Gap("", GapKind.TORN, reason, kept=name, sha256=digest.hexdigest())
+
+    def _append(self, event: AuditEvent) -> None:
+        line, link = seal(self._head.link, self._clock(), to_json(event))
+        if len(line) > MOST_LINE:
+            raise AuditError(
+                f"a record of {len(line)} bytes is longer than the {MOST_LINE} that the audit log takes",
+                "make the call smaller",
+            )
+        if self._head.size and self._head.size + len(line) > self._segment_bytes:
+            self._next_segment()
+        before = self._head
+        try:
+            if os.write(self._segment, line) != len(line):  # the rest would not fit either
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if must_be_durable(event):
+                _datasync(self._segment)
+            self._head = Head(link.digest, before.segment, link.seq, before.size + len(line))
+            self._move_head()
+        except OSError:
+            self._head, self._packed = before, None
+            with suppress(OSError):
+                os.ftruncate(self._segment, before.size)
+            raise
+
+    def _next_segment(self) -> None:
+        os.fsync(self._segment)
+        name = segment_name(segment_number(self._head.segment) + 1)
+        fd = self._open(name, _APPEND)
+        os.close(self._segment)
+        self._segment = fd
+        self._sync_folder()
+        self._head = Head(self._head.digest, name, self._head.seq, os.fstat(fd).st_size)
+        self._move_head()
+        os.fsync(self._head_fd)
+
+    def _move_head(self) -> None:
+        packed = pack_head(self._head)
+        os.pwrite(self._head_fd, packed, 0)
+        self._packed = packed
+
+    def _sync_folder(self) -> None:
+        fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _cannot_write(folder: Path, error: OSError) -> AuditError:
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            remedy = "free some space there, or move AGENT_HOME to a disk that has some"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            remedy = "make it writable for you, or set AGENT_HOME to a folder that is"
+        case errno.EEXIST | errno.ENOTDIR | errno.ELOOP:
+            remedy = "move what stands in its place, or set AGENT_HOME to another folder"
+        case _:
+            remedy = "look at the disk, or set AGENT_HOME to a folder on another one"
+    why = (error.strerror or str(error)).lower()
+    return AuditError(f"cannot write the audit log in `{folder}`: {why}", remedy)

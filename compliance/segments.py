@@ -1,0 +1,132 @@
+"""The audit folder as it lies on disk: segment names, the head file, reading and verifying a log."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from compliance.chain import Link, Verification, Verifier
+from compliance.errors import RecordError
+
+HEAD_NAME: Final = "head"
+HEAD_BYTES: Final = 512  # fixed, so that one small write in place replaces it
+MOST_LINE: Final = 4 * 1024 * 1024  # no record is longer
+_NAME: Final = re.compile(r"records-([0-9]{12})\.jsonl")
+
+
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the log ends: last record, its segment, and the bytes of that segment."""
+
+    digest: str
+    segment: str
+    seq: int
+    size: int
+
+    @property
+    def link(self) -> Link:
+        return Link(self.seq, self.digest)
+
+
+def pack_head(head: Head) -> bytes:
+    """Fixed length, with a check sum so that half a write is seen."""
+    text = msgspec.json.encode(head, order="sorted")
+    return text.ljust(HEAD_BYTES - 65) + hashlib.sha256(text).hexdigest().encode() + b"\n"
+
+
+def unpack_head(data: bytes) -> Head | None:
+    """None when `data` is no head."""
+    text = data[: HEAD_BYTES - 65].rstrip()
+    if len(data) != HEAD_BYTES or data[-65:-1] != hashlib.sha256(text).hexdigest().encode():
+        return None
+    try:
+        return msgspec.json.decode(text, type=Head)
+    except msgspec.DecodeError:
+        return None
+
+
+def segment_name(number: int) -> str:
+    return f"records-{number:012}.jsonl"
+
+
+def segment_number(name: str) -> int:
+    """The number in the name of a segment; 0 for any other name."""
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else 0
+
+
+def segments(folder: Path) -> list[Path]:
+    """The segments of a log, oldest first."""
+    found = [path for path in folder.iterdir() if segment_number(path.name)]
+    return sorted(found, key=lambda path: segment_number(path.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a log held at one moment, while others may go on writing."""
+
+    folder: Path
+    head: Head | None
+    parts: tuple[tuple[Path, int], ...]  # segments and the bytes of each to read
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size in self.parts)
+
+
+def snapshot(folder: Path) -> Snapshot:
+    """The log in `folder` now. RecordError, with a remedy, when there is none or it cannot be read."""
+    try:
+        if not folder.is_dir():
+            raise RecordError(f"no audit log in `{folder}`", "name the folder with --dir, or set AGENT_HOME")
+        head_path = folder / HEAD_NAME
+        if not head_path.exists():
+            return Snapshot(folder, None, _sizes(folder))
+        with head_path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            return Snapshot(folder, unpack_head(file.read(HEAD_BYTES + 1)), _sizes(folder))
+    except OSError as error:
+        why = error.strerror or error
+        raise RecordError(f"cannot read the audit log in `{folder}`: {why}", "run as its owner") from error
+
+
+def _sizes(folder: Path) -> tuple[tuple[Path, int], ...]:
+    return tuple((path, path.stat().st_size) for path in segments(folder))
+
+
+def lines(path: Path, size: int) -> Iterator[bytes]:
+    """The lines of the first `size` bytes of a segment, line ends included, none longer than MOST_LINE."""
+    with path.open("rb", buffering=1024 * 1024) as file:
+        while size > 0 and (line := file.readline(min(size, MOST_LINE))):
+            size -= len(line)
+            yield line
+
+
+def verify(log: Snapshot, progress: Callable[[int], object] = lambda _: None) -> Verification:
+    """Check every record of `log`. `progress` is told the bytes read so far, now and then."""
+    verifier = Verifier(log.head.link if log.head else None)
+    done = step = 0
+    try:
+        for path, size in log.parts:
+            for number, line in enumerate(lines(path, size), 1):
+                verifier.feed(path.name, number, line)
+                step += len(line)
+                if step > 1024 * 1024:
+                    done, step = done + step, 0
+                    progress(done)
+    except OSError as error:
+        raise RecordError(f"cannot read `{error.filename}`: {error.strerror}", "run as its owner") from error
+    return verifier.finish()
+
+
+def modes_open_to_others(log: Snapshot) -> list[str]:
+    """Names in the log that others may read or write, against its promise."""
+    paths = [log.folder, log.folder / HEAD_NAME, *(path for path, _ in log.parts)]
+    return [path.name for path in paths if path.exists() and os.stat(path).st_mode & 0o077]
