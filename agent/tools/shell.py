@@ -138,7 +138,9 @@ def _flaw(script: str, folder: str) -> str:
     if "\0" in script:
         return "the command holds a NUL character"
     if size > MAX_SCRIPT_BYTES:
-        return f"the command is {size} bytes long, at most {MAX_SCRIPT_BYTES} are possible: write a file first"
+        return (
+            f"the command is {size} bytes long, at most {MAX_SCRIPT_BYTES} are possible: write a file first"
+        )
     if not readable:
         return f"no folder `{folder}`"
     return ""
@@ -179,9 +181,7 @@ class _PreparedCommand:
         else:
             status = Status.COMPLETED if outcome.exit_code == 0 else Status.FAILED
             text = shorten(outcome.output, self.tokens, outcome.omitted_bytes)
-            output = frame(
-                self.call.id, outcome.seconds, self._ending(outcome), text, outcome.output_bytes
-            )
+            output = frame(self.call.id, outcome.seconds, self._ending(outcome), text, outcome.output_bytes)
         return Ran(
             output=output,
             event=CommandEnded(

@@ -1,0 +1,117 @@
+"""A conversation in this process: ops in, turns one after the other, events out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import assert_never
+
+from agent.core.turn import Turn, TurnParts
+from agent.protocol.events import Closed, Event, ThreadStarted, TurnFailed, TurnStarted, Warned
+from agent.protocol.ops import Close, Interrupt, Op, Reply, StartTurn
+from agent.tools.approval import ApprovalDesk
+
+
+class Outbox:
+    """Events on their way to the frontend. Ends with `Closed`."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+
+    def emit(self, event: Event) -> None:
+        self._queue.put_nowait(event)
+
+    async def read(self) -> AsyncIterator[Event]:
+        while True:
+            event = await self._queue.get()
+            yield event
+            if isinstance(event, Closed):
+                return
+
+
+class Thread:
+    """A `Conversation`. Its parts are wired by the caller, and `outbox` is the one they all emit to."""
+
+    def __init__(
+        self,
+        parts: TurnParts,
+        *,
+        desk: ApprovalDesk,
+        outbox: Outbox,
+        release: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`release` lets go of what the thread holds (model, record, lock); it is called once, at the end."""
+        self._parts = parts
+        self._desk = desk
+        self._outbox = outbox
+        self._release = release
+        self._waiting: deque[str] = deque()
+        self._turns = 0
+        self._turn: Turn | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def thread_id(self) -> str:
+        return self._parts.thread_id
+
+    def begin(self, started: ThreadStarted, warnings: tuple[Warned, ...] = ()) -> None:
+        """Say what this conversation is, before anything else."""
+        self._outbox.emit(started)
+        for warning in warnings:
+            self._outbox.emit(warning)
+
+    async def submit(self, op: Op) -> None:
+        """Take one op. After `Close` nothing is taken any more."""
+        if self._closing is not None:
+            return
+        match op:
+            case StartTurn(text):
+                self._waiting.append(text)
+                if self._running is None or self._running.done():
+                    self._running = asyncio.create_task(self._run())
+            case Reply(reply):
+                if not self._desk.answer(reply):
+                    self._outbox.emit(
+                        Warned(f"no question `{reply.request_id}` is open; the answer was dropped")
+                    )
+            case Interrupt():
+                self._interrupt("interrupted by the user")
+            case Close():
+                self._closing = asyncio.create_task(self._close())
+            case _:
+                assert_never(op)
+
+    def events(self) -> AsyncIterator[Event]:
+        return self._outbox.read()
+
+    def _interrupt(self, reason: str) -> None:
+        if self._waiting:
+            self._outbox.emit(Warned(f"{len(self._waiting)} prompt(s) in line were dropped"))
+            self._waiting.clear()
+        if self._turn is not None:
+            self._turn.interrupt(reason)
+
+    async def _run(self) -> None:
+        while self._waiting:
+            prompt = self._waiting.popleft()
+            self._turns += 1
+            self._turn = Turn(self._parts)
+            self._outbox.emit(TurnStarted(f"{self.thread_id}:{self._turns}", prompt))
+            end = await self._turn.run(prompt)
+            self._turn = None
+            self._outbox.emit(end)
+
+    async def _close(self) -> None:
+        self._interrupt("the session was closed")
+        try:
+            if self._running is not None:
+                await self._running
+            await self._release()
+        except Exception as error:  # noqa: BLE001 - the thread ends here; its reader must hear of the end
+            self._outbox.emit(
+                TurnFailed(f"the session did not close cleanly: {error or type(error).__name__}")
+            )
+        finally:
+            self._outbox.emit(Closed())

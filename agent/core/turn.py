@@ -1,0 +1,303 @@
+"""One turn: ask the model, run its calls as they arrive, answer them, repeat until it makes none.
+
+Calls of one answer run side by side, those that change files by ourselves alone. What arrived is written
+down before it is acted on, and an output as soon as there is one: a broken stream neither runs a call twice
+nor loses one that ran.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from agent.core.context import CALL_TYPES, History, is_call, usage_to
+from agent.core.journal import ITEM, TURN, USAGE, Journal
+from agent.errors import AgentError, ModelError
+from agent.llm.client import (
+    ItemArrived,
+    ModelClient,
+    ModelRequest,
+    ResponseDone,
+    RetryScheduled,
+    TextArrived,
+)
+from agent.protocol.events import (
+    MessageDone,
+    ReasoningDone,
+    Retrying,
+    TextDelta,
+    TurnCompleted,
+    TurnFailed,
+    TurnInterrupted,
+    Warned,
+)
+from agent.protocol.items import (
+    JsonObject,
+    Usage,
+    call_output,
+    developer_message,
+    message_text,
+    user_message,
+)
+from agent.tools.base import Emit, ToolCall
+from agent.tools.dispatch import Dispatcher
+
+TurnEnd = TurnCompleted | TurnFailed | TurnInterrupted
+_ABORTED = (
+    "<turn_aborted>\nThe user interrupted the turn. Commands that were running were stopped and may have done "
+    "part of their work. Look before you go on.\n</turn_aborted>"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnParts:
+    """What every turn of a thread works with."""
+
+    thread_id: str
+    model: ModelClient
+    model_name: str
+    dispatcher: Dispatcher
+    history: History
+    journal: Journal
+    emit: Emit
+    opening: tuple[JsonObject, ...] = ()  # the messages before the first prompt
+    max_steps: int = 500
+    seconds: float = 3600.0  # of one turn, waiting for a person not counted
+    waited: Callable[[], float] = float  # seconds that somebody has been asked for
+
+
+@dataclass(slots=True)
+class _Running:
+    """A call under way."""
+
+    task: asyncio.Task[None]
+    exclusive: bool
+
+
+class Turn:
+    """Runs once."""
+
+    def __init__(self, parts: TurnParts) -> None:
+        self._parts = parts
+        self._history = parts.history
+        self._emit = parts.emit
+        self._calls: list[_Running] = []
+        self._begun: set[str] = set()
+        self._stream: asyncio.Task[bool] | None = None
+        self._stopped: TurnFailed | TurnInterrupted | None = None
+        self._last_message = ""
+
+    async def run(self, prompt: str) -> TurnEnd:
+        """The whole turn. Never raises for what a model, a tool or a disk does."""
+        clock = asyncio.create_task(self._watch_time())
+        try:
+            self._parts.journal.write(TURN, {"state": "started", "prompt": prompt})
+            self._say(user_message(prompt))
+            end = await self._steps()
+        except AgentError as error:
+            end = TurnFailed(str(error), error.help, self._history.usage)
+        except Exception as error:  # noqa: BLE001 - a turn ends here, whatever went wrong in it
+            end = TurnFailed(f"internal error: {type(error).__name__}: {error}", "", self._history.usage)
+        finally:
+            clock.cancel()
+        return self._written(end)
+
+    def interrupt(self, reason: str = "interrupted by the user") -> None:
+        """End the turn soon: the stream is dropped, running calls are killed, recorded and answered."""
+        self._stop(TurnInterrupted(reason))
+
+    def _stop(self, end: TurnFailed | TurnInterrupted) -> None:
+        if self._stopped is not None:
+            return
+        self._stopped = end
+        if self._stream is not None:
+            self._stream.cancel()
+        for call in self._calls:
+            # A task that has not begun would end without a record; it sees `_stopped` when it begins.
+            if call.task.get_name() in self._begun:
+                call.task.cancel()
+
+    # --- steps --------------------------------------------------------------------------------
+
+    async def _steps(self) -> TurnEnd:
+        for _ in range(self._parts.max_steps):
+            if self._stopped is None and not await self._step():
+                return TurnCompleted(self._history.usage, self._last_message)
+            if self._stopped is not None:
+                return self._ended_early(self._stopped)
+        return TurnFailed(
+            f"the turn took more than {self._parts.max_steps} model requests",
+            "say `go on` to let it continue",
+            self._history.usage,
+        )
+
+    async def _step(self) -> bool:
+        """One request with everything that follows from it. False: the model has no more to do."""
+        self._calls.clear()
+        self._stream = asyncio.create_task(self._receive())
+        await asyncio.wait({self._stream})
+        while pending := {call.task for call in self._calls if not call.task.done()}:
+            await asyncio.wait(pending)
+        tasks = [call.task for call in self._calls]
+        for task in (self._stream, *tasks):
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+        complete = not self._stream.cancelled() and self._stream.result()
+        return bool(tasks) or not complete
+
+    async def _receive(self) -> bool:
+        """Read one answer and start its calls. False: it broke off and has to be asked for again."""
+        parts = self._parts
+        request = ModelRequest(
+            model=parts.model_name,
+            input=(*parts.opening, *self._history.input()),
+            tools=parts.dispatcher.registry.schemas,
+            cache_key=parts.thread_id,
+        )
+        done: ResponseDone | None = None
+        try:
+            async for event in parts.model.stream(request):
+                match event:
+                    case TextArrived(text):
+                        self._emit(TextDelta(text))
+                    case ItemArrived(item):
+                        self._take(item)
+                    case RetryScheduled(attempt, most, cause, seconds):
+                        self._emit(Retrying(attempt, most, cause, seconds))
+                    case ResponseDone():
+                        done = event
+                    case _:
+                        assert_never(event)
+        finally:
+            self._close(done.usage if done is not None else Usage())
+        if done is None:
+            raise ModelError("the model's answer ended before it was complete")
+        return done.complete
+
+    # --- items --------------------------------------------------------------------------------
+
+    def _take(self, item: JsonObject) -> None:
+        kind = item.get("type")
+        if kind in CALL_TYPES:
+            self._take_call(item)
+            return
+        self._keep(item)
+        if kind == "message":
+            text = message_text(item)
+            if text:
+                self._last_message = text
+                self._emit(MessageDone(text))
+        elif kind == "reasoning":
+            if text := _summary(item):
+                self._emit(ReasoningDone(text))
+        else:
+            self._emit(Warned(f"the model sent an item of type `{str(kind)[:100]}`, which is not acted on"))
+
+    def _take_call(self, item: JsonObject) -> None:
+        call_id = item.get("call_id")
+        if not is_call(item) or not isinstance(call_id, str):
+            self._emit(Warned("the model made a call without an id; it was ignored"))
+            return
+        if self._history.knows_call(call_id):
+            self._emit(Warned(f"the model sent call `{call_id[:100]}` a second time; it was not run again"))
+            return
+        self._keep(item)
+        dispatcher = self._parts.dispatcher
+        call = dispatcher.registry.settle(_call_of(item, call_id))
+        exclusive = dispatcher.registry.exclusive(call)
+        after = [running.task for running in self._calls if exclusive or running.exclusive]
+        task = asyncio.create_task(self._answer(item, call, after), name=call_id)
+        self._calls.append(_Running(task, exclusive))
+
+    async def _answer(self, item: JsonObject, call: ToolCall, after: list[asyncio.Task[None]]) -> None:
+        self._begun.add(call.id)
+        dispatcher = self._parts.dispatcher
+        if self._stopped is not None:
+            result = dispatcher.interrupted(call)
+        else:
+            result = await dispatcher.dispatch(call, after)
+        output = call_output(item, result.output)
+        self._history.answer(output)
+        self._parts.journal.write(ITEM, output)
+        if result.stop:
+            self.interrupt("stopped by the user")
+
+    def _say(self, item: JsonObject) -> None:
+        self._parts.journal.write(ITEM, item)
+        self._history.say(item)
+
+    def _keep(self, item: JsonObject) -> None:
+        self._parts.journal.write(ITEM, item)
+        self._history.receive(item)
+
+    def _close(self, usage: Usage) -> None:
+        self._history.close(usage)
+        self._parts.journal.write(USAGE, usage_to(self._history.usage))
+
+    # --- ends ---------------------------------------------------------------------------------
+
+    def _ended_early(self, end: TurnFailed | TurnInterrupted) -> TurnEnd:
+        usage = self._history.usage
+        match end:
+            case TurnInterrupted():
+                self._say(developer_message(_ABORTED))
+                return TurnInterrupted(end.reason, usage)
+            case TurnFailed():
+                return TurnFailed(end.message, end.help, usage)
+            case _:
+                assert_never(end)
+
+    def _written(self, end: TurnEnd) -> TurnEnd:
+        match end:
+            case TurnCompleted():
+                entry: JsonObject = {"state": "completed"}
+            case TurnFailed():
+                entry = {"state": "failed", "message": end.message}
+            case TurnInterrupted():
+                entry = {"state": "interrupted", "reason": end.reason}
+            case _:
+                assert_never(end)
+        try:
+            self._parts.journal.write(TURN, entry)
+        except AgentError as error:
+            return TurnFailed(str(error), error.help, self._history.usage)
+        return end
+
+    async def _watch_time(self) -> None:
+        started = time.monotonic()
+        waited = self._parts.waited()
+        while True:
+            used = time.monotonic() - started - (self._parts.waited() - waited)
+            left = self._parts.seconds - used
+            if left <= 0:
+                break
+            await asyncio.sleep(left)
+        self._stop(
+            TurnFailed(
+                f"the turn took longer than {self._parts.seconds:g} s and was stopped",
+                "ask for less at once, or raise the limit in the settings",
+            )
+        )
+
+
+def _call_of(item: JsonObject, call_id: str) -> ToolCall:
+    custom = item.get("type") == "custom_tool_call"
+    name = item.get("name")
+    payload = item.get("input" if custom else "arguments")
+    return ToolCall(
+        call_id,
+        name if isinstance(name, str) else "",
+        payload if isinstance(payload, str) else "",
+        custom,
+    )
+
+
+def _summary(item: JsonObject) -> str:
+    summary = item.get("summary")
+    if not isinstance(summary, list):
+        return ""
+    texts = [part.get("text") for part in summary if isinstance(part, dict)]
+    return "\n\n".join(text for text in texts if isinstance(text, str) and text)

@@ -1,0 +1,238 @@
+"""One straight line from the model's word to the record: judge, record, ask, sandbox, run, record.
+
+INVARIANT: nothing runs whose verdict is not in the record, and every call gets an answer and a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from agent.errors import SandboxUnavailable
+from agent.protocol.approvals import Answer
+from agent.protocol.events import CallFailed, Judged, PatchEnded, Refusal, Status, Warned
+from agent.sandbox.base import Sandbox
+from agent.tools import told
+from agent.tools.approval import Answered, ApprovalDesk
+from agent.tools.base import BadCall, Emit, Grant, Prepared, Ran, ToolCall, ToolResult, subject_of
+from agent.tools.gate import Gate, Judgement
+from agent.tools.registry import Registry
+from compliance import events as audit
+from compliance.errors import AuditError
+from compliance.sink import AuditSink
+from execpolicy.decision import Decision, SandboxMode
+
+ABORTED = "aborted by user"
+_OUTCOMES = {
+    Status.COMPLETED: audit.Outcome.COMPLETED,
+    Status.FAILED: audit.Outcome.FAILED,
+    Status.DECLINED: audit.Outcome.DECLINED,
+    Status.INTERRUPTED: audit.Outcome.INTERRUPTED,
+}
+_REPLIES = {
+    Answer.YES: audit.Reply.YES,
+    Answer.SESSION: audit.Reply.SESSION,
+    Answer.NO: audit.Reply.NO,
+    Answer.STOP: audit.Reply.STOP,
+}
+
+
+class Dispatcher:
+    """Takes every call of one session along the line."""
+
+    def __init__(
+        self,
+        *,
+        session: str,
+        registry: Registry,
+        gate: Gate,
+        desk: ApprovalDesk,
+        sink: AuditSink,
+        sandboxes: Callable[[SandboxMode], Sandbox],
+        emit: Emit,
+    ) -> None:
+        """`sandboxes` picks a back end, or raises `SandboxUnavailable`."""
+        self._session = session
+        self._registry = registry
+        self._gate = gate
+        self._desk = desk
+        self._sink = sink
+        self._sandboxes = sandboxes
+        self._emit = emit
+
+    @property
+    def registry(self) -> Registry:
+        return self._registry
+
+    async def dispatch(self, call: ToolCall, after: Collection[asyncio.Task[None]] = ()) -> ToolResult:
+        """The answer to a settled call, which waits for the calls `after` which it comes.
+
+        Never raises: an interrupted call is recorded and answered, too.
+        """
+        try:
+            if after:
+                await asyncio.wait(after)
+            prepared = self._registry.read(call)
+            if isinstance(prepared, BadCall):
+                return self._unreadable(call, prepared.message)
+            return await self._judged(call, prepared)
+        except AuditError as error:
+            return self._unrecorded(call, error)
+        except asyncio.CancelledError:
+            return self.interrupted(call)
+
+    # --- the line -----------------------------------------------------------------------------
+
+    async def _judged(self, call: ToolCall, prepared: Prepared) -> ToolResult:
+        request = prepared.request
+        judgement = self._gate.judge(call.name, request)
+        verdict = judgement.verdict
+        subject = subject_of(request)
+        try:
+            self._record(audit.Decided(self._session, call.id, call.name, subject, request.cwd, verdict))
+        except AuditError as error:
+            return self._unrecorded(call, error, prepared)
+        self._emit(
+            Judged(
+                call.id,
+                call.name,
+                subject,
+                verdict,
+                request.cwd,
+                judgement.explanation,
+                judgement.details,
+            )
+        )
+        try:
+            match verdict.decision:
+                case Decision.ALLOW:
+                    return await self._granted(call, prepared, judgement)
+                case Decision.ASK:
+                    return await self._asked(call, prepared, judgement)
+                case Decision.DENY:
+                    why = Refusal.POLICY if judgement.analysed else Refusal.ANALYSIS
+                    text = told.denied(call.name, request, judgement)
+                    return self._refused(call, prepared, why, text)
+        except AuditError as error:
+            return self._unrecorded(call, error, prepared)
+        except asyncio.CancelledError:
+            return self.interrupted(call, prepared)
+
+    async def _asked(self, call: ToolCall, prepared: Prepared, judgement: Judgement) -> ToolResult:
+        request = prepared.request
+        answered = await self._desk.ask(call.id, call.name, request, judgement)
+        self._record(self._approved(call, answered))
+        if answered is None:
+            text = told.unanswered(call.name, request, judgement)
+            return self._refused(call, prepared, Refusal.NOBODY, text)
+        match answered.reply.answer:
+            case Answer.YES | Answer.SESSION:
+                return await self._granted(call, prepared, judgement)
+            case Answer.NO:
+                text = told.declined(call.name, answered.reply)
+                return self._refused(call, prepared, Refusal.PERSON, text)
+            case Answer.STOP:
+                text = told.declined(call.name, answered.reply)
+                return self._refused(call, prepared, Refusal.PERSON, text, stop=True)
+
+    async def _granted(self, call: ToolCall, prepared: Prepared, judgement: Judgement) -> ToolResult:
+        try:
+            grant = Grant(self._sandboxes(judgement.spec.mode), judgement.spec)
+            ran = await prepared.run(grant, self._emit)
+        except SandboxUnavailable as error:
+            text = f"{call.name} rejected: {error}. It was not run."
+            self._emit(Warned(str(error), error.help))
+            return self._refused(call, prepared, Refusal.SANDBOX, text)
+        except Exception as error:  # noqa: BLE001 - a call is a task of its own; its record must not be lost
+            return self._broken(call, prepared, error)
+        return self._ended(call, prepared, ran, grant)
+
+    # --- the ways it ends ---------------------------------------------------------------------
+
+    def _ended(self, call: ToolCall, prepared: Prepared, ran: Ran, grant: Grant) -> ToolResult:
+        stop = ran.status is Status.INTERRUPTED
+        output = ran.output
+        try:
+            self._record(self._outcome(call, ran, grant))
+        except AuditError as error:
+            self._warn_unrecorded(error)
+            output += "\n\n" + told.unrecorded("the next call", str(error))
+        self._emit(ran.event)
+        return ToolResult(output, stop)
+
+    def _outcome(self, call: ToolCall, ran: Ran, grant: Grant) -> audit.AuditEvent:
+        status = audit.Outcome.TIMED_OUT if ran.timed_out else _OUTCOMES[ran.status]
+        if isinstance(ran.event, PatchEnded):
+            paths = tuple(change.path for change in ran.event.changes)
+            return audit.Patched(self._session, call.id, paths, status)
+        return audit.Ran(
+            self._session,
+            call.id,
+            ran.exit_code,
+            status,
+            ran.seconds,
+            ran.output_sha256,
+            ran.output_bytes,
+            grant.sandbox.name if ran.confined else "none",
+        )
+
+    def _refused(
+        self, call: ToolCall, prepared: Prepared, refusal: Refusal, text: str, *, stop: bool = False
+    ) -> ToolResult:
+        self._record(audit.Refused(self._session, call.id, f"{refusal.value}: {text}"))
+        self._emit(prepared.not_run(Status.DECLINED, refusal, text))
+        return ToolResult(text, stop)
+
+    def _unreadable(self, call: ToolCall, message: str) -> ToolResult:
+        self._record(audit.Refused(self._session, call.id, f"unreadable {call.name[:100]}: {message}"))
+        self._emit(CallFailed(call.id, call.name[:100], message))
+        return ToolResult(message)
+
+    def _broken(self, call: ToolCall, prepared: Prepared, error: Exception) -> ToolResult:
+        """The run itself could not be done: no such program, no memory, a fault of ours."""
+        text = f"{call.name} failed: {error or type(error).__name__}"
+        self._record(audit.Ran(self._session, call.id, None, audit.Outcome.FAILED, 0.0, "", 0, "none"))
+        self._emit(prepared.not_run(Status.FAILED, None, text))
+        return ToolResult(text)
+
+    def _unrecorded(self, call: ToolCall, error: AuditError, prepared: Prepared | None = None) -> ToolResult:
+        self._warn_unrecorded(error)
+        text = told.unrecorded(call.name[:100], str(error))
+        if prepared is None:
+            self._emit(CallFailed(call.id, call.name[:100], text, Refusal.RECORD))
+        else:
+            self._emit(prepared.not_run(Status.DECLINED, Refusal.RECORD, text))
+        return ToolResult(text)
+
+    def interrupted(self, call: ToolCall, prepared: Prepared | None = None) -> ToolResult:
+        """The answer to a call that ended before it ran: while it waited for its turn, or for a yes."""
+        try:
+            self._record(audit.Refused(self._session, call.id, ABORTED))
+        except AuditError as error:
+            self._warn_unrecorded(error)
+        if prepared is None:
+            self._emit(CallFailed(call.id, call.name[:100], ABORTED))
+        else:
+            self._emit(prepared.not_run(Status.INTERRUPTED, Refusal.PERSON, ABORTED))
+        return ToolResult(ABORTED, stop=True)
+
+    def _warn_unrecorded(self, error: AuditError) -> None:
+        self._emit(Warned(f"the audit record cannot be written: {error}", error.help))
+
+    # --- the record ---------------------------------------------------------------------------
+
+    def _approved(self, call: ToolCall, answered: Answered | None) -> audit.Approved:
+        if answered is None:
+            return audit.Approved(self._session, call.id, audit.Reply.UNATTENDED, "")
+        reply = answered.reply
+        return audit.Approved(
+            self._session,
+            call.id,
+            _REPLIES[reply.answer],
+            reply.approver,
+            reply.message,
+            answered.seconds,
+        )
+
+    def _record(self, event: audit.AuditEvent) -> None:
+        self._sink.record(event)

@@ -1,0 +1,82 @@
+"""The words in which the model hears that a call did not run. They never hand over the text of a rule."""
+
+from __future__ import annotations
+
+from agent.protocol.approvals import ApprovalReply
+from agent.tools.base import Request, RunScript, subject_of
+from agent.tools.gate import Judgement
+from execpolicy.decision import Decision, Verdict
+
+_CLIP = 300
+
+
+def denied(tool: str, request: Request, judgement: Judgement) -> str:
+    """A rule, or the failure to judge, forbids it."""
+    verdict = judgement.verdict
+    head = f"{tool} rejected: the policy denies {_named(request, verdict)}"
+    return _joined(
+        f"{head}: {_reasons(verdict, Decision.DENY)}",
+        f"The way that is open: {verdict.suggest}" if verdict.suggest else "",
+        f"Nearest allowed command: {verdict.nearest}" if verdict.nearest else "",
+        "It was not run. Do not try to get the same effect in another way; ask the user if it is needed.",
+    )
+
+
+def unanswered(tool: str, request: Request, judgement: Judgement) -> str:
+    """It needs a yes and nobody can give one."""
+    verdict = judgement.verdict
+    return _joined(
+        f"{tool} rejected: {_named(request, verdict)} needs the user's approval, and nobody can be asked in "
+        f"this run: {_reasons(verdict, Decision.ASK)}",
+        f"The way that is open: {verdict.suggest}" if verdict.suggest else "",
+        f"Nearest allowed command: {verdict.nearest}" if verdict.nearest else "",
+        "It was not run. Do without it, or tell the user at the end what has to be run by hand or allowed "
+        "by a rule.",
+    )
+
+
+def declined(tool: str, reply: ApprovalReply) -> str:
+    """A person said no."""
+    words = f": {reply.message}" if reply.message else ""
+    return f"{tool} rejected by the user{words}\nIt was not run."
+
+
+def unrecorded(tool: str, cause: str) -> str:
+    """The record cannot be written, so nothing runs."""
+    return (
+        f"{tool} rejected: the call could not be recorded ({cause}), and what cannot be recorded does not "
+        "run. The user has to repair this; do not go on with other calls."
+    )
+
+
+def _named(request: Request, verdict: Verdict) -> str:
+    parts = [part for part in verdict.parts if part.decision is verdict.decision]
+    if isinstance(request, RunScript) and parts:
+        return f"`{_clipped(parts[0].text)}`"
+    return f"`{_clipped(subject_of(request))}`"
+
+
+def _reasons(verdict: Verdict, decision: Decision) -> str:
+    """Why, in the words that rule writers chose for it, or in ours where no rule spoke."""
+    found: list[str] = []
+    for part in verdict.parts:
+        if part.decision is not decision:
+            continue
+        said = [match.justification for match in part.matches if match.enforced and match.justification]
+        reason = said[0] if said else part.why
+        found.append(f"{reason} (`{_clipped(part.text, 80)}`)" if reason else "")
+    found.extend(verdict.unknowns)
+    reasons = list(dict.fromkeys(filter(None, found)))
+    if not reasons:
+        return "no rule allows it" if decision is Decision.ASK else "a rule forbids it"
+    rest = len(reasons) - 3
+    return "; ".join(reasons[:3]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _clipped(text: str, most: int = _CLIP) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _joined(*lines: str) -> str:
+    return "\n".join(filter(None, lines))
