@@ -1,0 +1,62 @@
+"""Empty folders that stand while a command runs, so that it cannot make them.
+
+INVARIANT: a guard is removed only by the last run that relies on it, also among several processes:
+removing the folder would lift the mount that lies on it in every other sandbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+
+_ATTEMPTS = 100
+GUARD_MODE = 0o555  # by this a later survey knows it from a folder of the user
+
+
+@contextlib.contextmanager
+def standing(paths: Sequence[str]) -> Iterator[None]:
+    """Make each folder where it is missing; afterwards remove those that are empty and nobody holds."""
+    held: list[tuple[str, int]] = []
+    try:
+        for path in paths:
+            held.append((path, _hold(path)))  # noqa: PERF401 - what is held so far must be released
+        yield
+    finally:
+        for path, descriptor in reversed(held):
+            _release(path, descriptor)
+
+
+def _hold(path: str) -> int:
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, GUARD_MODE)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # another run has just removed it
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if _same(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+    raise OSError(f"`{path}` does not stay where it is")
+
+
+def _same(path: str, descriptor: int) -> bool:
+    try:
+        there = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))
+
+
+def _release(path: str, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _same(path, descriptor):
+            os.rmdir(path)
+    except OSError:
+        pass  # held by another run, or no longer empty: somebody's own folder now
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,225 @@
+"""What the file system looks like from inside: surveyed once before a run, from the spec and the disk.
+
+INVARIANT: a path that a confined command can rename or replace never decides what a later run may write.
+So symbolic links below something writable are refused where a guard stands, and every folder between a
+writable root and a mount becomes a mount of its own, which the kernel does not let anyone rename.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from agent.errors import SandboxUnavailable
+from agent.sandbox.spec import SandboxSpec
+from execpolicy.decision import SandboxMode
+
+GUARDED = (".git", ".agent")
+_SYSTEM_TEMP = ("/tmp", "/var/tmp")
+_GITDIR_BYTES = 4096
+
+
+class Kind(enum.Enum):
+    """What one mount does. In the order in which they win at the same path, weakest first."""
+
+    WRITABLE = "writable"
+    READ_ONLY = "read-only"
+    EMPTY = "empty"  # does not exist: an empty folder that nobody can write stands there
+    HIDDEN_FILE = "hidden-file"
+    HIDDEN_FOLDER = "hidden-folder"
+
+
+_STRENGTH = {kind: place for place, kind in enumerate(Kind)}
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    path: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Mounts in the order in which they are made: a deeper one lies over the one it is in."""
+
+    mounts: tuple[Mount, ...]
+    guards: tuple[str, ...]  # folders of kind EMPTY
+    temp: str | None  # where temporary files go; None: only memory
+
+
+def survey(spec: SandboxSpec, *, temp: str | None, home: str) -> Survey:
+    """Look at the disk and settle every mount. `temp` is TMPDIR of the command, `home` the user's."""
+    temps = tuple(real for real in map(os.path.realpath, _SYSTEM_TEMP) if os.path.isdir(real))
+    workspace = _resolve(spec.workspace, temps)
+    if not os.path.isdir(workspace):
+        raise SandboxUnavailable(
+            f"the workspace `{spec.workspace}` is not a folder", help="choose another one with --cd"
+        )
+    roots = _roots(spec, workspace, temps, temp, home)
+    found: dict[str, Kind] = {}
+    for root in roots:
+        _add(found, root, Kind.WRITABLE)
+    for path in _protected(spec, workspace, roots):
+        _protect(found, path, roots)
+    for path in spec.hidden:
+        _hide(found, path, roots)
+    pins = {folder for path in found for folder in _between(path, roots)}
+    for folder in pins - found.keys():
+        if found[max((path for path in found if _within(folder, (path,))), key=_depth)] is Kind.WRITABLE:
+            found[folder] = Kind.WRITABLE
+    mounts = tuple(Mount(path, found[path]) for path in sorted(found, key=_depth))
+    guards = tuple(mount.path for mount in mounts if mount.kind is Kind.EMPTY)
+    own = os.path.realpath(temp) if temp else None
+    usable = [folder for folder in temps if folder in roots]
+    return Survey(mounts, guards, own if own and _within(own, roots) else next(iter(usable), None))
+
+
+def _roots(
+    spec: SandboxSpec, workspace: str, temps: tuple[str, ...], temp: str | None, home: str
+) -> tuple[str, ...]:
+    """Every folder or file that is writable; none lies there by a link that a command could have made."""
+    match spec.mode:
+        case SandboxMode.READ_ONLY:
+            return ()
+        case SandboxMode.WORKSPACE_WRITE | SandboxMode.FULL_ACCESS:
+            pass
+    if _holds(workspace, home) and workspace not in map(os.path.realpath, spec.writable):
+        raise SandboxUnavailable(
+            f"the workspace `{workspace}` holds the whole home folder: everything in it would be writable",
+            help="choose a project folder with --cd, or name this one as writable in the configuration",
+        )
+    roots: dict[str, None] = {workspace: None}
+    roots.update(dict.fromkeys(folder for folder in temps if not _holds(folder, home)))
+    named = [os.path.normpath(path) for path in (*spec.writable, temp) if path and os.path.isabs(path)]
+    for path in sorted(named, key=_depth):
+        # Inside what is writable anyway, the path may have been replaced by a link since it was named.
+        if _within(path, (os.path.normpath(spec.workspace), *_SYSTEM_TEMP, *roots)):
+            continue
+        real = _resolve(path, tuple(roots))
+        unfit = real == "/" or (path == temp and _holds(real, home))
+        if not unfit and (os.path.isdir(real) or os.path.isfile(real)):
+            roots[real] = None
+    return tuple(roots)
+
+
+def _protected(spec: SandboxSpec, workspace: str, roots: tuple[str, ...]) -> list[str]:
+    """Everything read-only inside what is writable, whether it exists or not."""
+    paths = [f"{workspace}/{name}" for name in GUARDED]
+    for root in roots:
+        if root == workspace or not os.path.isdir(root):
+            continue
+        # A repository made above the workspace would be the one that git finds from inside it.
+        above = [folder for folder in _ancestors(workspace) if _within(folder, (root,))]
+        paths += [f"{folder}/.git" for folder in above]
+        if os.path.lexists(f"{root}/.git"):
+            paths.append(f"{root}/.git")
+    paths += spec.protected
+    for path in tuple(paths):
+        if path.endswith("/.git"):
+            paths += _linked_repository(path)
+    return paths
+
+
+def _linked_repository(path: str) -> list[str]:
+    """Where a `.git` file of a worktree or sub-module points, and what that repository shares."""
+    folder = _pointer(path, "gitdir:", os.path.dirname(path))
+    if folder is None:
+        return []
+    shared = _pointer(f"{folder}/commondir", "", folder)
+    return [folder] if shared is None else [folder, shared]
+
+
+def _pointer(path: str, prefix: str, base: str) -> str | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return None
+        text = os.fsdecode(file.read(_GITDIR_BYTES))
+    if not text.startswith(prefix):
+        return None
+    target = text[len(prefix) :].strip()
+    return os.path.normpath(os.path.join(base, target)) if target else None
+
+
+def _protect(found: dict[str, Kind], path: str, roots: tuple[str, ...]) -> None:
+    real = _resolve(path, roots)
+    if real in roots or not _within(real, roots):
+        if real in roots:
+            _add(found, real, Kind.READ_ONLY)
+        return
+    if os.path.lexists(real):
+        _add(found, real, Kind.EMPTY if _is_guard(real) else Kind.READ_ONLY)
+        return
+    missing = real
+    while not os.path.lexists(os.path.dirname(missing)):
+        missing = os.path.dirname(missing)
+    if os.access(os.path.dirname(missing), os.W_OK):
+        _add(found, missing, Kind.EMPTY)
+
+
+def _is_guard(path: str) -> bool:
+    """A folder that another run made to keep this place, or that a killed one has left."""
+    info = os.lstat(path)
+    if not stat.S_ISDIR(info.st_mode) or info.st_mode & 0o222:
+        return False
+    with os.scandir(path) as entries:
+        return next(entries, None) is None
+
+
+def _hide(found: dict[str, Kind], path: str, roots: tuple[str, ...]) -> None:
+    real = _resolve(path, roots)
+    if os.path.isdir(real):
+        _add(found, real, Kind.HIDDEN_FOLDER)
+    elif os.path.lexists(real):
+        _add(found, real, Kind.HIDDEN_FILE)
+    elif _within(real, roots):
+        _protect(found, real, roots)
+
+
+def _resolve(path: str, roots: tuple[str, ...]) -> str:
+    """The real path, without following a link that a confined command could have made or could replace."""
+    done = "/"
+    for part in PurePosixPath(os.path.normpath(os.path.abspath(path))).parts[1:]:
+        here = os.path.join(done, part)
+        if os.path.islink(here):
+            if _within(done, roots):
+                raise SandboxUnavailable(
+                    f"`{here}` is a symbolic link inside a writable folder: what it guards could be replaced",
+                    help=f"replace the link by what it points to (for a repository: a `.git` file with"
+                    f" `gitdir: {os.path.realpath(here)}`)",
+                )
+            here = os.path.realpath(here)
+        done = here
+    return done
+
+
+def _add(found: dict[str, Kind], path: str, kind: Kind) -> None:
+    if path not in found or _STRENGTH[kind] > _STRENGTH[found[path]]:
+        found[path] = kind
+
+
+def _between(path: str, roots: tuple[str, ...]) -> list[str]:
+    """Folders strictly between the outermost writable root and `path`."""
+    return [f for f in _ancestors(path) if f not in roots and _within(f, roots) and os.path.isdir(f)]
+
+
+def _ancestors(path: str) -> list[str]:
+    return [str(folder) for folder in PurePosixPath(path).parents]
+
+
+def _within(path: str, folders: tuple[str, ...]) -> bool:
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+
+
+def _holds(folder: str, home: str) -> bool:
+    return _within(os.path.realpath(home), (folder,))
+
+
+def _depth(path: str) -> tuple[int, str]:
+    return (0 if path == "/" else path.count("/"), path)

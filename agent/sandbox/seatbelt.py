@@ -1,0 +1,103 @@
+"""The macOS sandbox: a Seatbelt profile from the same survey, run by sandbox-exec."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agent.sandbox.base import Launch
+from agent.sandbox.mounts import Kind, Mount, Survey, survey
+from agent.sandbox.spec import SandboxSpec
+
+SANDBOX_EXEC = "/usr/bin/sandbox-exec"
+
+# The last rule that matches wins: what is refused comes after what it is an exception from.
+_GROUND = """\
+(version 1)
+(deny default)
+(allow process-exec)
+(allow process-fork)
+(allow signal (target same-sandbox))
+(allow process-info* (target same-sandbox))
+(allow sysctl-read)
+(allow file-read*)
+(allow file-write-data (require-all (path "/dev/null") (vnode-type CHARACTER-DEVICE)))
+(allow file-write* (literal "/dev/zero") (literal "/dev/stdout") (literal "/dev/stderr"))
+(allow file-ioctl (literal "/dev/null") (literal "/dev/zero") (literal "/dev/urandom") (literal "/dev/random"))
+(allow pseudo-tty)
+(allow file-read* file-write* file-ioctl (literal "/dev/ptmx") (regex #"^/dev/ttys[0-9]+$"))
+(allow ipc-posix-sem)
+(allow ipc-posix-shm* (ipc-posix-name-prefix "/psm_") (ipc-posix-name-prefix "/mp-"))
+(allow mach-lookup
+  (global-name "com.apple.system.opendirectoryd.libinfo")
+  (global-name "com.apple.system.notification_center")
+  (global-name "com.apple.logd"))
+(allow user-preference-read)
+"""
+
+_NO_NETWORK = """\
+(deny network*)
+"""
+
+_NETWORK = """\
+(allow network-outbound (remote ip))
+(allow network-inbound (local ip))
+(allow network-bind (local ip))
+(allow system-socket)
+(allow mach-lookup
+  (global-name "com.apple.dnssd.service")
+  (global-name "com.apple.SystemConfiguration.configd")
+  (global-name "com.apple.trustd.agent"))
+(allow network-outbound (literal "/private/var/run/mDNSResponder"))
+"""
+
+
+def profile(seen: Survey, spec: SandboxSpec) -> str:
+    """The profile text. Deeper paths come later, so that the most specific rule is the last that matches."""
+    rules = "".join(_rule(mount) + "\n" for mount in seen.mounts)
+    return _GROUND + rules + (_NETWORK if spec.network else _NO_NETWORK)
+
+
+def _rule(mount: Mount) -> str:
+    where = f"(subpath {_quoted(mount.path)})"
+    match mount.kind:
+        case Kind.WRITABLE:
+            return f"(allow file-write* {where})"
+        case Kind.READ_ONLY | Kind.EMPTY:
+            return f"(deny file-write* {where})"
+        case Kind.HIDDEN_FILE | Kind.HIDDEN_FOLDER:
+            return f"(deny file-read* file-write* {where})"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+@dataclass(frozen=True, slots=True)
+class Seatbelt:
+    """`program` is sandbox-exec, or None where there is none."""
+
+    program: str | None
+    home: str
+    name: str = "seatbelt"
+
+    def why_not(self) -> str | None:
+        return None if self.program else f"`{SANDBOX_EXEC}` is missing on this Mac"
+
+    def wrap(self, launch: Launch, spec: SandboxSpec) -> Launch:
+        if self.program is None:
+            raise ValueError("why_not() names a reason: this back end cannot wrap")
+        seen = survey(spec, temp=launch.env.get("TMPDIR"), home=self.home)
+        command = self._command(seen, launch.argv, spec)
+        shift = len(command) - len(launch.argv)
+        return replace(
+            launch,
+            argv=tuple(command),
+            cwd=os.path.realpath(launch.cwd),
+            handed=tuple((place + shift, data) for place, data in launch.handed),
+        )
+
+    def _command(self, seen: Survey, argv: Sequence[str], spec: SandboxSpec) -> list[str]:
+        assert self.program is not None
+        return [self.program, "-p", profile(seen, spec), "--", *argv]
