@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Protocol, assert_never
 
 from execpolicy.lang import rules, syntax
-from execpolicy.lang.regular import BadPattern, compile_word
+from execpolicy.lang.regular import BadPattern, compile_path, compile_word
 from execpolicy.source import Span
 
 
@@ -272,6 +272,15 @@ class Evaluator:
     def _compiles(self, pattern: rules.Glob | rules.Regex, span: Span) -> bool:
         try:
             compile_word(pattern)
+        except BadPattern as error:
+            self.report("E020", str(error), span, help=error.help)
+            return False
+        return True
+
+    def path_compiles(self, glob: str, span: Span) -> bool:
+        """Whether `glob` can be the glob of a path; reports why not."""
+        try:
+            compile_path(rules.Glob(glob))
         except BadPattern as error:
             self.report("E020", str(error), span, help=error.help)
             return False
