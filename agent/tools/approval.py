@@ -10,7 +10,7 @@ from itertools import count
 from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest
 from agent.protocol.events import ApprovalAnswered, ApprovalAsked
 from agent.tools.base import ChangeFiles, Emit, Request, RunScript, UseTool, subject_of
-from agent.tools.gate import Judgement
+from agent.tools.judgement import Judgement
 from execpolicy.decision import Scope, Verdict
 
 

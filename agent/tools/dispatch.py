@@ -15,7 +15,7 @@ from agent.sandbox.base import Sandbox
 from agent.tools import told
 from agent.tools.approval import Answered, ApprovalDesk
 from agent.tools.base import BadCall, Emit, Grant, Prepared, Ran, ToolCall, ToolResult, subject_of
-from agent.tools.gate import Gate, Judgement
+from agent.tools.judgement import Judge, Judgement
 from agent.tools.registry import Registry
 from compliance import events as audit
 from compliance.errors import AuditError
@@ -45,7 +45,7 @@ class Dispatcher:
         *,
         session: str,
         registry: Registry,
-        gate: Gate,
+        gate: Judge,
         desk: ApprovalDesk,
         sink: AuditSink,
         sandboxes: Callable[[SandboxMode], Sandbox],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -166,29 +168,29 @@ class _PreparedCommand:
         argv = (self.bash, "--noprofile", "--norc", "-c", self.script)
         launch = Launch(argv=argv, cwd=self.cwd, env=dict(self.environment()))
         emit(CommandStarted(self.call.id, self.script, self.cwd, grant.words))
-        outcome = await run(
-            grant.sandbox.wrap(launch, grant.spec),
-            timeout=self.seconds,
-            on_output=_Live(self.call.id, emit).told,
-            limit=self.output_bytes,
-        )
+        live = _Live(self.call.id, emit)
+        started = time.monotonic()
+        try:
+            outcome = await run(
+                grant.sandbox.wrap(launch, grant.spec),
+                timeout=self.seconds,
+                on_output=live.told,
+                limit=self.output_bytes,
+            )
+        except asyncio.CancelledError:
+            return self._cut_off(live.text, time.monotonic() - started)
         return self._ran(outcome)
 
     def _ran(self, outcome: Outcome) -> Ran:
-        if outcome.interrupted:
-            status = Status.INTERRUPTED
-            output = f"Wall time: {outcome.seconds:.1f} seconds\naborted by user"
-        else:
-            status = Status.COMPLETED if outcome.exit_code == 0 else Status.FAILED
-            text = shorten(outcome.output, self.tokens, outcome.omitted_bytes)
-            output = frame(self.call.id, outcome.seconds, self._ending(outcome), text, outcome.output_bytes)
+        status = Status.COMPLETED if outcome.exit_code == 0 else Status.FAILED
+        text = shorten(outcome.output, self.tokens, outcome.omitted_bytes)
         return Ran(
-            output=output,
+            output=frame(self.call.id, outcome.seconds, self._ending(outcome), text, outcome.output_bytes),
             event=CommandEnded(
                 self.call.id,
                 self.script,
                 outcome.output,
-                outcome.exit_code,
+                _code(outcome),
                 status,
                 outcome.seconds,
                 signal=outcome.signal,
@@ -196,7 +198,7 @@ class _PreparedCommand:
                 omitted_bytes=outcome.omitted_bytes,
             ),
             status=status,
-            exit_code=outcome.exit_code,
+            exit_code=_code(outcome),
             signal=outcome.signal,
             seconds=outcome.seconds,
             output_bytes=outcome.output_bytes,
@@ -205,15 +207,32 @@ class _PreparedCommand:
             confined=True,
         )
 
+    def _cut_off(self, output: str, seconds: float) -> Ran:
+        """Interrupted: whatever ran was killed."""
+        return Ran(
+            output=f"Wall time: {seconds:.1f} seconds\naborted by user",
+            event=CommandEnded(self.call.id, self.script, output, None, Status.INTERRUPTED, seconds),
+            status=Status.INTERRUPTED,
+            seconds=seconds,
+            confined=True,
+        )
+
     def _ending(self, outcome: Outcome) -> str:
         if outcome.timed_out:
             return f"Process killed after {self.seconds:g} seconds (time-out)"
         if outcome.signal is not None:
-            return f"Process exited with code {128 + outcome.signal} (signal {outcome.signal})"
-        return f"Process exited with code {outcome.exit_code}"
+            return f"Process exited with code {_code(outcome)} (signal {outcome.signal})"
+        return f"Process exited with code {_code(outcome)}"
 
     def not_run(self, status: Status, refusal: Refusal | None, message: str) -> Event:
         return CommandEnded(self.call.id, self.script, message, None, status, refusal=refusal)
+
+
+def _code(outcome: Outcome) -> int | None:
+    """As a shell says it: 128 and the number of the signal for a death by signal."""
+    if outcome.signal is not None and not outcome.timed_out:
+        return 128 + outcome.signal
+    return outcome.exit_code
 
 
 class _Live:
@@ -223,8 +242,14 @@ class _Live:
         self._call_id = call_id
         self._emit = emit
         self._left = LIVE_BYTES
+        self._told: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(self._told)
 
     def told(self, text: str) -> None:
         if self._left > 0:
-            self._emit(CommandOutput(self._call_id, text[: self._left]))
+            self._told.append(text[: self._left])
+            self._emit(CommandOutput(self._call_id, self._told[-1]))
             self._left -= len(text)

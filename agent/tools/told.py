@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.protocol.approvals import ApprovalReply
 from agent.tools.base import Request, RunScript, subject_of
-from agent.tools.gate import Judgement
+from agent.tools.judgement import Judgement
 from execpolicy.decision import Decision, Verdict
 
 _CLIP = 300
