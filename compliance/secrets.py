@@ -1,0 +1,237 @@
+"""What a secret looks like in a text: known forms, and values that stand behind a secret's name. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+LEAST_VALUE: Final = 6  # shorter values stand in too many innocent texts
+MARK: Final = "[masked:"
+
+_WORDS: Final = (
+    r"(?:pass(?:word|wd|phrase|code)?|pwd|secrets?|tokens?|api[_-]?keys?|apikeys?|access[_-]?keys?"
+    r"|private[_-]?keys?|secret[_-]?keys?|auth(?:orization)?|credentials?|creds?|cookies?|session[_-]?key"
+    r"|signing[_-]?key|encryption[_-]?key|master[_-]?key|webhook[_-]?url|dsn|connection[_-]?string|pat)"
+)
+_SECRET_NAME: Final = re.compile(
+    rf"(?:^|[^a-z]){_WORDS}(?:$|[^a-z])|[a-z](?:password|passwd|token|secret|apikey)$|_key$", re.IGNORECASE
+)
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NOT_SECRET: Final = re.compile(
+    r"^(?:old)?pwd$|_sock$|^xauthority$|(?:max|min|num|count|n|total|input|output|completion|prompt)[_-]?tokens$"
+    r"|tokens?[_-](?:count|limit|type|url|uri|endpoint|name|id|file|path|ttl|expiry|budget)$"
+    r"|(?:key|password|secret|auth|credentials?)[_-](?:file|path|type|name|length|method|mode|policy|url|id)$"
+    r"|^(?:primary|foreign|public|partition|sort|cache|host)[_-]?key$",
+    re.IGNORECASE,
+)
+_HARMLESS: Final = frozenset(
+    {"str", "int", "bool", "bytes", "float", "none", "null", "nil", "true", "false", "string", "any"}
+    | {"object", "self", "undefined", "optional", "disabled", "enabled", "required", "yes", "no"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A form that secrets have. In every match one of `hints` stands, in lower case."""
+
+    kind: str
+    pattern: re.Pattern[str]
+    hints: tuple[str, ...]
+
+
+def _shape(kind: str, hints: str, pattern: str, flags: int = 0) -> Shape:
+    return Shape(kind, re.compile(pattern, flags), tuple(hints.split()))
+
+
+_ANY_CASE: Final = re.IGNORECASE
+_URL: Final = r"\b[A-Za-z][A-Za-z0-9+.-]{1,30}://"
+
+# The group `secret` is masked; without one, the whole match.
+SHAPES: Final = (
+    _shape(
+        "private-key",
+        "private",
+        r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?P<secret>.*?)(?:-----END |\Z)",
+        re.DOTALL,
+    ),
+    _shape("age-key", "age-secret-key-", r"AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]{20,}"),
+    _shape("jwt", "eyj", r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)*"),
+    _shape("url-password", "://", _URL + r"[^\s/@:'\"\[]{0,200}:(?P<secret>[^\s/@'\"]+)@"),
+    _shape("url-token", "://", _URL + r"(?P<secret>[A-Za-z0-9_-]{20,})@"),
+    _shape(
+        "authorization",
+        "authorization",
+        r"authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?P<secret>digest\s[^\n]+"
+        r"|(?:[a-z0-9-]{2,20}\s+)?[^\s\"']{3,})",
+        _ANY_CASE,
+    ),
+    _shape(
+        "header",
+        "-key -token x-secret",
+        r"(?:api-key|auth-token|access-token|private-token|job-token|vault-token|subscription-key|functions-key"
+        r"|security-token|deploy-token|gitlab-token|x-secret)[\"']?\s{0,4}:\s{0,4}[\"']?(?P<secret>[^\s\"']+)",
+        _ANY_CASE,
+    ),
+    _shape("cookie", "cookie:", r"cookie:\s{0,4}(?P<secret>[^\"'\n]+)", _ANY_CASE),
+    _shape("bearer", "bearer", r"\bbearer\s+(?P<secret>[A-Za-z0-9._~+/-]{8,}=*)", _ANY_CASE),
+    _shape(
+        "github",
+        "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
+        r"(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{20,255}",
+    ),
+    _shape(
+        "gitlab",
+        "glpat- glptt- gldt- glrt- glcbt- glft- glsoat- glagent- gloas- glimt-",
+        r"gl(?:pat|ptt|dt|rt|cbt|ft|soat|agent|oas|imt)-[A-Za-z0-9_.-]{16,}",
+    ),
+    _shape("api-key", "sk-", r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{16,}"),
+    _shape(
+        "aws", "akia asia abia acca", r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}(?![A-Za-z0-9])"
+    ),
+    _shape("slack", "xox xapp-", r"xox[abceoprs](?:\.xox[bp])?-[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{10,}"),
+    _shape(
+        "webhook",
+        "hooks.slack discord",
+        r"(?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/webhooks)"
+        r"/(?P<secret>[A-Za-z0-9/_-]{20,})",
+    ),
+    _shape(
+        "google",
+        "aiza ya29. gocspx-",
+        r"AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,}",
+    ),
+    _shape("stripe", "k_live_ k_test_ whsec_", r"(?:[srp]k_(?:live|test)_|whsec_)[A-Za-z0-9+/]{16,}"),
+    _shape(
+        "npm",
+        "npm_ _authtoken _password",
+        r"\bnpm_[A-Za-z0-9]{30,}|(?:_authToken|_password|_auth)\s?=\s?(?P<secret>\S+)",
+    ),
+    _shape("pypi", "pypi-", r"\bpypi-[A-Za-z0-9_-]{50,}"),
+    _shape("huggingface", "hf_", r"\bhf_[A-Za-z0-9]{20,}"),
+    _shape("sendgrid", "sg.", r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+    _shape("digitalocean", "_v1_", r"\bdo[opr]_v1_[a-f0-9]{40,}"),
+    _shape("vault", "hvs. hvb. hvr.", r"\bhv[sbr]\.[A-Za-z0-9_-]{20,}"),
+    _shape("telegram", ":aa", r"\b\d{8,10}:AA[A-Za-z0-9_-]{30,}"),
+    _shape(
+        "azure",
+        "accountkey sharedaccess sig=",
+        r"(?:AccountKey|SharedAccessKey|SharedAccessSignature|[?&]sig)=(?P<secret>[^;&\s\"']{8,})",
+        _ANY_CASE,
+    ),
+    _shape(
+        "user-password",
+        "-u -user --user",
+        r"(?:^|\s)(?:-u|--user|--proxy-user|-U)(?:\s+|=)?[\"']?[^\s:\"'/=-][^\s:\"'/=]{0,100}:(?P<secret>[^\s\"'/]+)",
+    ),
+    _shape(
+        "password-option",
+        "mysql mariadb sshpass",
+        r"\b(?:mysql|mariadb)\w*[-\w]*\s(?:[^\n;|&]{0,300}?\s)?-p(?P<secret>[^\s\"';|&]+)",
+    ),
+    _shape("password-option", "sshpass", r"\bsshpass\s+-p\s*[\"']?(?P<secret>[^\s\"']+)"),
+)
+HINTS: Final = tuple(dict.fromkeys(hint for shape in SHAPES for hint in shape.hints))
+NAME_HINTS: Final = (
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "key",
+    "auth",
+    "cred",
+    "cookie",
+    "dsn",
+    "webhook",
+    "connection",
+    "pat",
+)
+
+# `NAME=value`, `name: value`, `"name": "value"`, `--name value`; the name is judged by `is_secret_name`
+_ASSIGNED: Final = re.compile(
+    r"(?<![A-Za-z0-9_.-])(?P<name>-{0,2}[A-Za-z_][A-Za-z0-9_.-]{1,80})"
+    r"(?P<sep>\\?[\"']?\]?\s{0,3}[=:]\s{0,3}|\s{1,3}(?=[^\s-]))(?:b?f?r?(?P<open>\\?[\"']))?"
+)
+_WORD: Final = r"""(?:[^\s"'`;|&<>{stop}\\]+|\\.|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|,(?=[^\s"']))+"""
+_BARE: Final = re.compile(_WORD.replace("{stop}", r"(){}\[\],"))
+_SHELL: Final = re.compile(_WORD.replace("{stop}", ""))
+_QUOTED: Final = {
+    '"': re.compile(r'(?:[^"\\\n]|\\.)*'),
+    "'": re.compile(r"[^'\n]*"),
+    '\\"': re.compile(r'(?:[^"\\\n]|\\[^"])*'),
+    "\\'": re.compile(r"[^'\\\n]*"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A secret at `start:end` of a text."""
+
+    start: int
+    end: int
+    kind: str
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable, option or key of this name holds a secret."""
+    bare = _CAMEL.sub("_", name.strip("-"))
+    return _SECRET_NAME.search(bare) is not None and _NOT_SECRET.search(bare) is None
+
+
+def secret_values(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of the variables in `env` whose names say that they are secret."""
+    return tuple(value for name, value in env.items() if is_secret_name(name) and len(value) >= LEAST_VALUE)
+
+
+def find_secrets(text: str, lower: str) -> Iterator[Found]:
+    """Every secret that can be told by its form or by the name before it. `lower` is the text in lower case."""
+    for shape in SHAPES:
+        if any(hint in lower for hint in shape.hints):
+            for match in shape.pattern.finditer(text):
+                start, end = match.span("secret" if match.re.groups and match["secret"] is not None else 0)
+                if _plausible(shape.kind, text[start:end]):
+                    yield Found(start, end, shape.kind)
+    if any(hint in lower for hint in NAME_HINTS):
+        yield from _assigned(text)
+
+
+def _plausible(kind: str, secret: str) -> bool:
+    if not secret or secret.startswith((MARK, "$", "<", "{{")):
+        return False
+    if kind == "bearer":
+        return len(secret) >= 20 or not secret.isalpha()
+    return kind != "user-password" or not secret.isdecimal()
+
+
+def _assigned(text: str) -> Iterator[Found]:
+    at = 0
+    while match := _ASSIGNED.search(text, at):
+        at = match.end("name")
+        if not is_secret_name(match["name"]):
+            continue
+        quote = match["open"]
+        shell = match["name"].isupper() and match["sep"] == "="
+        value = _QUOTED[quote] if quote else _SHELL if shell else _BARE
+        found = value.match(text, match.end())
+        if found is None or not _holds_secret(match["name"], match["sep"], found[0], quoted=bool(quote)):
+            continue
+        after = text[found.end() : found.end() + 1]
+        code = match["sep"] != match["sep"].strip() or ":" in match["sep"]
+        if code and not quote and after in {"(", "["}:  # `token = f(x)`, `token: Token[str]`
+            continue
+        yield Found(found.start(), found.end(), "value")
+        at = found.end()
+
+
+def _holds_secret(name: str, sep: str, value: str, *, quoted: bool) -> bool:
+    """Whether what stands behind a secret's name is the secret, and not a word of prose or of a program."""
+    if not value or value.startswith((MARK, "$", "%", "<")) or value.lower() in _HARMLESS:
+        return False
+    has_digit = any(char.isdigit() for char in value)
+    if not sep.strip() and not name.startswith("-"):  # `config set api_key VALUE`
+        return ("_" in name or "." in name) and has_digit and len(value) >= 8
+    if ":" in sep and not quoted:  # `pass: the tests`
+        sure = "passw" in name.lower() or "secret" in name.lower()
+        return sure or has_digit or len(value) >= 12
+    return quoted or "=" not in sep or not value.startswith(("os.environ", "self.", "env."))
