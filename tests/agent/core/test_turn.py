@@ -269,7 +269,7 @@ async def test_interrupt_kills_children_and_keeps_the_session(tmp_path: Path) ->
     assert of(CommandEnded, events)[0].status is Status.INTERRUPTED
     assert rig.recorded() == ["Decided", "Ran"]
     pid = (tmp_path / "pid").read_text().strip() if (tmp_path / "pid").exists() else ""
-    assert not pid or not Path(f"/proc/{pid}").exists()
+    assert not pid or not Path(f"/proc/{pid}").exists()  # noqa: ASYNC240
     waiting.set()
     events = await rig.turn("again")
     assert events[-1].last_message == "back"
