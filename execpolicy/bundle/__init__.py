@@ -1,0 +1,1 @@
+"""Rules on their way to a machine: read, checked, compiled, put in force."""

@@ -1,0 +1,173 @@
+"""Rule files to a Policy: read, parsed, examples run, layers stacked. Never raises for a bad file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from execpolicy.decision import Decision, Layer
+from execpolicy.diagnostics import Diagnostic, Severity
+from execpolicy.engine.identity import Hosts
+from execpolicy.engine.policy import Policy
+from execpolicy.lang.rules import Defaults, HostExecutable, RuleFile
+from execpolicy.source import SourceText, Span
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySource:
+    """A rule file and the layer it belongs to."""
+
+    path: Path
+    layer: Layer
+
+
+@dataclass(frozen=True, slots=True)
+class FileUse:
+    """What became of one file. Not `usable`: its allows are off, its well-formed asks and denies hold."""
+
+    path: str
+    layer: Layer
+    digest: str  # SHA-256 of its bytes; empty when it could not be read
+    usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A policy and everything that was wrong on the way to it."""
+
+    policy: Policy
+    diagnostics: tuple[Diagnostic, ...]
+    files: tuple[FileUse, ...]
+
+    @property
+    def broken(self) -> tuple[FileUse, ...]:
+        return tuple(file for file in self.files if not file.usable)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    source: PolicySource
+    data: bytes
+    digest: str
+    error: Diagnostic | None
+
+
+def load_policy(
+    sources: Sequence[PolicySource], *, cache_dir: Path | None = None, run_examples: bool = True
+) -> Loaded:
+    """The policy of all `sources`. A bad file costs its own allows and nothing of the others."""
+    read = [_read(source) for source in sources]
+    diagnostics: list[Diagnostic] = []
+    layered: list[tuple[Layer, RuleFile]] = []
+    hosts: list[tuple[Layer, HostExecutable]] = []
+    uses: list[FileUse] = []
+    for one in read:
+        layer = one.source.layer
+        if one.error is not None:
+            diagnostics.append(one.error)
+            uses.append(FileUse(str(one.source.path), layer, one.digest, False))
+            continue
+        file, found = _parse(one)
+        hosts += [(layer, host) for host in file.host_executables]
+        if run_examples:
+            found += _examples(file, one, Hosts.build(hosts))
+        usable = not any(diagnostic.severity is Severity.ERROR for diagnostic in found)
+        diagnostics += found
+        layered.append((layer, file if usable else without_allows(file)))
+        uses.append(FileUse(file.path, layer, one.digest, usable))
+    return Loaded(Policy.build(layered), tuple(diagnostics), tuple(uses))
+
+
+def _read(source: PolicySource) -> _Read:
+    path = str(source.path)
+    try:
+        with source.path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return _Read(source, b"", "", _error("E040", f"cannot read this file: {reason.lower()}", path, ""))
+    if len(data) > MAX_BYTES:
+        help_ = f"a rule file has at most {MAX_BYTES // 1024 // 1024} MB"
+        return _Read(source, b"", "", _error("E041", "file is too large", path, help_))
+    return _Read(source, data, hashlib.sha256(data).hexdigest(), None)
+
+
+def _error(
+    code: str, message: str, path: str, help_: str, text: str = "", span: Span = Span(0, 0)
+) -> Diagnostic:
+    return Diagnostic(code=code, message=message, source=SourceText(path, text), span=span, help=help_)
+
+
+def _parse(one: _Read) -> tuple[RuleFile, list[Diagnostic]]:
+    from execpolicy.lang.lower import parse_rules  # late: a compiled policy needs no parser
+
+    path = str(one.source.path)
+    found: list[Diagnostic] = []
+    try:
+        text = one.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = one.data.decode("utf-8", "replace")
+        at = len(one.data[: error.start].decode("utf-8"))
+        help_ = "save the file as UTF-8"
+        found.append(_error("E042", "file is not UTF-8 text", path, help_, text, Span(at, at + 1)))
+    parsed = parse_rules(text, path, one.source.layer)
+    return replace(parsed.file, digest=one.digest), [*found, *parsed.diagnostics]
+
+
+def _examples(file: RuleFile, one: _Read, hosts: Hosts) -> list[Diagnostic]:
+    if not any(getattr(rule, "match", ()) or getattr(rule, "not_match", ()) for rule in file.rules):
+        return []
+    from execpolicy.engine.examples import failures
+
+    source: SourceText | None = None
+    found: list[Diagnostic] = []
+    for failure in failures(file.rules, hosts):
+        source = source or SourceText(file.path, one.data.decode("utf-8", "replace"))
+        origin = failure.example.origin
+        found.append(
+            Diagnostic(
+                code="E030" if failure.expected else "E031",
+                message=failure.message,
+                source=source,
+                span=_place(source, origin.line, origin.column),
+                label="expected to match" if failure.expected else "expected not to match",
+                help="correct the pattern or the example",
+            )
+        )
+    return found
+
+
+def _place(source: SourceText, line: int, column: int) -> Span:
+    """From the start of an example to its end, as far as it stands on one line."""
+    text = source.line(line)
+    at = column - 1
+    quote = text[at : at + 1]
+    closing = {"[": "]", '"': '"', "'": "'"}.get(quote, "")
+    end = text.find(closing, at + 1) + 1 if closing else at + 1
+    start = source.text.find(text, 0) if line == 1 else _line_start(source, line)
+    return Span(start + at, start + (end or len(text)))
+
+
+def _line_start(source: SourceText, line: int) -> int:
+    at = 0
+    for _ in range(line - 1):
+        at = source.text.find("\n", at) + 1
+    return at
+
+
+def without_allows(file: RuleFile) -> RuleFile:
+    """What may be kept of a broken file: nothing that opens anything."""
+    defaults = file.defaults
+    if defaults is not None and defaults.unmatched is Decision.ALLOW:
+        defaults = Defaults(unmatched=Decision.ASK, unknown=defaults.unknown, origin=defaults.origin)
+    return replace(
+        file,
+        rules=tuple(rule for rule in file.rules if rule.meta.decision is not Decision.ALLOW),
+        defaults=defaults,
+        exceptions=(),
+    )

@@ -1,0 +1,220 @@
+"""What this machine says: where programs lie, who asks, which rule files are in force."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import stat
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from execpolicy.bundle.load import PolicySource
+from execpolicy.decision import Layer, SandboxMode
+from execpolicy.engine.context import CheckContext, FactValue
+
+MANAGED: Final = Path("/etc/agent/rules")
+HEAD_BYTES: Final = 64 * 1024
+
+
+class MachineResolver:
+    """Looks programs up in `PATH` and follows symbolic links; asks the disk once per name."""
+
+    def __init__(self, path: str) -> None:
+        self._folders = path.split(os.pathsep) if path else []
+        self._programs: dict[tuple[str, str], str | None] = {}
+        self._real: dict[str, str] = {}
+
+    def program(self, name: str, cwd: str) -> str | None:
+        key = (name, cwd)
+        if key not in self._programs:
+            self._programs[key] = self._search(name, cwd)
+        return self._programs[key]
+
+    def _search(self, name: str, cwd: str) -> str | None:
+        if "\0" in name or not name:
+            return None
+        if "/" in name:
+            path = os.path.normpath(os.path.join(cwd, name))
+            return path if _runs(path) else None
+        for folder in self._folders:
+            path = os.path.join(cwd, folder, name)
+            if _runs(path):
+                return os.path.normpath(path)
+        return None
+
+    def real(self, path: str) -> str:
+        found = self._real.get(path)
+        if found is None:
+            try:
+                found = os.path.realpath(path)
+            except (OSError, ValueError):
+                found = os.path.normpath(path)
+            self._real[path] = found
+        return found
+
+
+def _runs(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(mode) and os.access(path, os.X_OK)
+
+
+def context_for(
+    cwd: Path,
+    *,
+    workspace: Path | None = None,
+    agent_home: Path | None = None,
+    writable: Sequence[Path] = (),
+    protected: Sequence[Path] = (),
+    sandbox: SandboxMode = SandboxMode.WORKSPACE_WRITE,
+    facts: Mapping[str, FactValue] | None = None,
+    environ: Mapping[str, str] | None = None,
+    now: datetime | None = None,
+) -> CheckContext:
+    """The context of a command that would run in `cwd` on this machine, now."""
+    env = os.environ if environ is None else environ
+    here = os.path.realpath(cwd)
+    root = here if workspace is None else os.path.realpath(workspace)
+    home = env.get("HOME", "")
+    moment = datetime.now() if now is None else now
+    return CheckContext(
+        cwd=here,
+        workspace=root,
+        home=home,
+        writable=tuple(os.path.realpath(path) for path in writable),
+        protected=tuple(dict.fromkeys(_protected(root, agent_home, protected))),
+        sandbox=sandbox,
+        facts={**machine_facts(root, moment), **(facts or {})},
+        env=dict(env),
+        today=moment.date().isoformat(),
+        minute=moment.hour * 60 + moment.minute,
+        resolver=MachineResolver(env.get("PATH", os.defpath)),
+    )
+
+
+def _protected(workspace: str, agent_home: Path | None, more: Iterable[Path]) -> Iterable[str]:
+    yield os.path.join(workspace, ".git")
+    yield os.path.join(workspace, ".agent")
+    yield str(MANAGED.parent)
+    if agent_home is not None:
+        yield os.path.realpath(agent_home)
+    for path in more:
+        yield os.path.realpath(path)
+
+
+def machine_facts(workspace: str, now: datetime) -> dict[str, FactValue]:
+    """Facts that this machine knows. What it does not know is left out."""
+    facts: dict[str, FactValue] = {
+        "os": {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform),
+        "host": platform.node(),
+        "weekday": ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")[
+            now.weekday()
+        ],
+    }
+    try:
+        facts["user"] = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        pass
+    groups = _groups()
+    if groups is not None:
+        facts["groups"] = groups
+    git = _git_folder(workspace)
+    if git is not None:
+        branch = _branch(git)
+        if branch is not None:
+            facts["branch"] = branch
+        repo = _repo(git)
+        if repo is not None:
+            facts["repo"] = repo
+    return facts
+
+
+def _groups() -> tuple[str, ...] | None:
+    try:
+        import grp
+
+        return tuple(sorted({grp.getgrgid(number).gr_name for number in os.getgroups()}))
+    except (ImportError, KeyError, OSError):
+        return None
+
+
+def _head(path: Path) -> str | None:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(HEAD_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return None
+
+
+def _git_folder(workspace: str) -> Path | None:
+    for folder in (Path(workspace), *Path(workspace).parents):
+        git = folder / ".git"
+        if git.is_dir():
+            return git
+        if git.is_file():
+            text = _head(git) or ""
+            return (folder / text.removeprefix("gitdir:").strip()) if text.startswith("gitdir:") else None
+    return None
+
+
+def _branch(git: Path) -> str | None:
+    text = (_head(git / "HEAD") or "").strip()
+    return text.removeprefix("ref: refs/heads/") if text.startswith("ref: refs/heads/") else None
+
+
+def _repo(git: Path) -> tuple[str, ...] | None:
+    """The names that `origin` goes by: its URL, host/owner/name, owner/name."""
+    common = (_head(git / "commondir") or "").strip()
+    text = _head((git / common if common else git) / "config")
+    if text is None:
+        return None
+    section, url = "", ""
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            section = line
+        elif section == '[remote "origin"]' and line.partition("=")[0].strip() == "url":
+            url = line.partition("=")[2].strip()
+    if not url:
+        return None
+    short = url.partition("://")[2] or url
+    short = short.rpartition("@")[2].replace(":", "/").removesuffix("/").removesuffix(".git")
+    return tuple(dict.fromkeys((url, short, short.partition("/")[2] or short)))
+
+
+def layer_sources(
+    agent_home: Path,
+    workspace: Path,
+    extra: Sequence[Path] = (),
+    *,
+    trusted: bool = False,
+    managed: Path = MANAGED,
+) -> list[PolicySource]:
+    """The rule files in force: managed, user, the project's when it is trusted, then those named by hand."""
+    sources = [PolicySource(path, Layer.MANAGED) for path in rule_files(managed)]
+    sources += [PolicySource(path, Layer.USER) for path in rule_files(agent_home / "rules")]
+    if trusted:
+        sources += [PolicySource(path, Layer.PROJECT) for path in rule_files(workspace / ".agent" / "rules")]
+    return sources + [PolicySource(path, Layer.SESSION) for path in extra]
+
+
+def rule_files(folder: Path) -> list[Path]:
+    """The `*.rules` of a folder by name, symbolic links followed; one that leads nowhere is listed too."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".rules") and name != ".rules")
+    except OSError:
+        return []
+    return [folder / name for name in names if not (folder / name).is_dir() and not _pipe(folder / name)]
+
+
+def _pipe(path: Path) -> bool:
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False  # the loader says what is wrong with it

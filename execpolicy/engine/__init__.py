@@ -1,0 +1,1 @@
+"""Rules meet commands: pure, total, three-valued."""

@@ -1,0 +1,100 @@
+"""Many judged parts become one verdict: strictest wins, and the terms of all of them hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from execpolicy.decision import (
+    Certainty,
+    Confinement,
+    Decision,
+    NetworkAccess,
+    Part,
+    Reviewer,
+    SandboxMode,
+    Scope,
+    Verdict,
+)
+from execpolicy.engine.context import CheckContext
+from execpolicy.lang.rules import Meta
+
+_SANDBOXES = (SandboxMode.READ_ONLY, SandboxMode.WORKSPACE_WRITE, SandboxMode.FULL_ACCESS)
+_SCOPES = (Scope.ONCE, Scope.SESSION, Scope.PROJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A part with the rules that count for it. `runs`: it is a program that will run."""
+
+    part: Part
+    spoke: tuple[Meta, ...] = ()
+    runs: bool = True
+
+
+def fold(
+    judged: Sequence[Judged],
+    context: CheckContext,
+    unknowns: Iterable[str] = (),
+    least: Decision = Decision.ALLOW,
+) -> Verdict:
+    """The verdict over `judged` in their order; `least` is what the script as a whole asks for."""
+    decision = max((one.part.decision for one in judged), default=Decision.ALLOW)
+    decision = max(decision, least)
+    metas = [meta for one in judged for meta in one.spoke]
+    deciding = [meta for meta in metas if meta.decision is decision]
+    said = dict.fromkeys((*unknowns, *(why for one in judged for why in one.part.unknowns)))
+    return Verdict(
+        decision=decision,
+        parts=tuple(one.part for one in judged),
+        unknowns=tuple(said),
+        confinement=_confinement(judged, context),
+        reviewer=_reviewer(judged, least),
+        scope=min((meta.scope for meta in metas if meta.scope is not None), key=_SCOPES.index, default=None),
+        expires=min((meta.expires for meta in metas if meta.expires is not None), default=None),
+        suggest=next((meta.suggest for meta in deciding if meta.suggest is not None), None),
+    )
+
+
+def _confinement(judged: Sequence[Judged], context: CheckContext) -> Confinement:
+    """The strictest that was asked. More freedom than the session has needs every program's rule to ask for it."""
+    sandboxes: list[SandboxMode] = []
+    networks: list[NetworkAccess] = []
+    all_free = all_online = True
+    for one in judged:
+        asked = [meta.sandbox for meta in one.spoke if meta.sandbox is not None]
+        online = [meta.network for meta in one.spoke if meta.network is not None]
+        sandboxes += asked
+        networks += online
+        if one.runs:
+            all_free = all_free and bool(asked)
+            all_online = all_online and bool(online)
+    sandbox = min(sandboxes, key=_SANDBOXES.index, default=None)
+    looser = sandbox is not None and _SANDBOXES.index(sandbox) > _SANDBOXES.index(context.sandbox)
+    if looser and not all_free:
+        sandbox = None
+    network = None
+    if NetworkAccess.DENY in networks:
+        network = NetworkAccess.DENY
+    elif networks and all_online:
+        network = NetworkAccess.ALLOW
+    return Confinement(sandbox=sandbox, network=network)
+
+
+def _reviewer(judged: Sequence[Judged], least: Decision) -> Reviewer:
+    """A person answers, unless the rules behind every ask leave it to the automatic review."""
+    if least is Decision.ASK:
+        return Reviewer.USER
+    asking = [one for one in judged if one.part.decision is Decision.ASK]
+    for one in asking:
+        reviewers = {meta.reviewer for meta in one.spoke if meta.decision is Decision.ASK}
+        if reviewers != {Reviewer.AUTO} or one.part.unknowns:
+            return Reviewer.USER
+    if any(meta.reviewer is Reviewer.USER for one in judged for meta in one.spoke):
+        return Reviewer.USER
+    return Reviewer.AUTO if asking else Reviewer.USER
+
+
+def counts(certainty: Certainty, decision: Decision) -> bool:
+    """Whether a match takes part: an allow on proof, the others on possibility."""
+    return certainty is Certainty.YES or (certainty is Certainty.MAYBE and decision is not Decision.ALLOW)

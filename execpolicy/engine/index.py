@@ -1,0 +1,223 @@
+"""From a command to the few rules that can speak about it, at a cost that does not grow with the policy.
+
+A rule stands under the last path component of its program. Below that, prefix rules stand in a tree of their
+words: a tree is the number of one rule, or a dict from word to tree with the rules that end here under `ENDS`
+and the strictest decision below under `STRICTEST`. Trees hold numbers and words only, so that they are stored
+as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Final
+
+from execpolicy.engine.match import first_key
+from execpolicy.engine.sequence import Listed, Perhaps
+from execpolicy.engine.words import canonical
+from execpolicy.facts import Word
+from execpolicy.lang.rules import CommandRule, NetworkRule, PathRule, PrefixRule, Rule, ToolRule
+
+ENDS: Final = 0
+STRICTEST: Final = 1
+DEPTH: Final = 12  # words of a prefix that the tree tells apart
+SPREAD: Final = 4096  # spellings of one rule that the tree lists
+SHOWN: Final = 16  # rules that may match an unknown word and are looked at; one is enough for an ask
+
+Tree = Any  # int | dict[str | int, Tree]: `Any` because the type is recursive and hot
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The rules about one program."""
+
+    prefixes: Tree | None = None
+    commands: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by subcommand
+    loose: Sequence[int] = ()  # command rules whose subcommand cannot be listed
+
+
+EMPTY: Final = Bucket()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """All rules by what they are about. Numbers count rules in order of layer, file and place."""
+
+    programs: Mapping[str, Bucket]
+    anywhere: Sequence[int]  # prefix and command rules about programs that cannot be listed
+    caseless: Mapping[str, Sequence[int]]  # prefix rules with canonical matching
+    paths: Sequence[int]
+    hosts: Mapping[str, Sequence[int]]  # by host, `*.x` included
+    tools: Sequence[int]
+    decisions: bytes  # decision of each rule
+
+
+def base_name(program: str) -> str:
+    return program.rpartition("/")[2] or program
+
+
+def build(rules: Sequence[Rule]) -> Index:
+    """Index `rules` by number."""
+    prefixes: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+    commands: dict[str, dict[str, list[int]]] = {}
+    loose: dict[str, list[int]] = {}
+    anywhere: list[int] = []
+    caseless: dict[str, list[int]] = {}
+    paths: list[int] = []
+    hosts: dict[str, list[int]] = {}
+    tools: list[int] = []
+    for number, rule in enumerate(rules):
+        match rule:
+            case PrefixRule():
+                names = first_key(rule.pattern[0])
+                if names is None:
+                    anywhere.append(number)
+                elif rule.canonical:
+                    for name in dict.fromkeys(canonical(base_name(name)) for name in names):
+                        caseless.setdefault(name, []).append(number)
+                else:
+                    words = _spellings(rule)
+                    for name in dict.fromkeys(map(base_name, names)):
+                        prefixes.setdefault(name, []).extend((spelling, number) for spelling in words)
+            case CommandRule():
+                _add_command(rule, number, commands, loose, anywhere)
+            case PathRule():
+                paths.append(number)
+            case NetworkRule():
+                hosts.setdefault(rule.host, []).append(number)
+            case ToolRule():
+                tools.append(number)
+    decisions = bytes(rule.meta.decision for rule in rules)
+    names = tuple(dict.fromkeys((*prefixes, *commands, *loose)))
+    programs = {
+        name: Bucket(
+            _tree(prefixes[name], 0, decisions) if name in prefixes else None,
+            commands.get(name, {}),
+            loose.get(name, ()),
+        )
+        for name in names
+    }
+    return Index(
+        programs=programs,
+        anywhere=anywhere,
+        caseless=caseless,
+        paths=paths,
+        hosts=hosts,
+        tools=tools,
+        decisions=decisions,
+    )
+
+
+def _spellings(rule: PrefixRule) -> list[tuple[str, ...]]:
+    """The words behind the program, up to the first that cannot be listed."""
+    choices: list[tuple[str, ...]] = []
+    spread = 1
+    for element in rule.pattern[1 : DEPTH + 1]:
+        keys = first_key(element)
+        if keys is None or spread * len(keys) > SPREAD:
+            break
+        spread *= len(keys)
+        choices.append(keys)
+    return list(product(*choices))
+
+
+def _add_command(
+    rule: CommandRule,
+    number: int,
+    commands: dict[str, dict[str, list[int]]],
+    loose: dict[str, list[int]],
+    anywhere: list[int],
+) -> None:
+    names = first_key(rule.program)
+    if names is None:
+        anywhere.append(number)
+        return
+    keys = first_key(rule.subcommand[0]) if rule.subcommand else None
+    for name in dict.fromkeys(map(base_name, names)):
+        if keys is None:
+            loose.setdefault(name, []).append(number)
+            continue
+        for key in keys:
+            commands.setdefault(name, {}).setdefault(key, []).append(number)
+
+
+def _tree(entries: list[tuple[tuple[str, ...], int]], depth: int, decisions: bytes) -> Tree:
+    if len(entries) == 1:
+        return entries[0][1]
+    ends: list[int] = []
+    below: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+    for entry in entries:
+        words = entry[0]
+        if len(words) <= depth:
+            ends.append(entry[1])
+        else:
+            below.setdefault(words[depth], []).append(entry)
+    tree: dict[str | int, Tree] = {STRICTEST: max(decisions[number] for _, number in entries)}
+    if ends:
+        tree[ENDS] = ends
+    for word, group in below.items():
+        tree[word] = _tree(group, depth + 1, decisions)
+    return tree
+
+
+# --- looking up -----------------------------------------------------------------------------
+
+
+def prefix_candidates(tree: Tree, words: Sequence[Word], decisions: bytes) -> Iterator[int]:
+    """Rules of `tree` that can match a command whose words behind the program are `words`.
+
+    Below an unknown word no allow can be proven, so only asks and denies are looked for there.
+    """
+    open_: list[tuple[Tree, int, bool]] = [(tree, 0, True)]
+    while open_:
+        node, at, sure = open_.pop()
+        if isinstance(node, int):
+            if sure or decisions[node]:
+                yield node
+            continue
+        if not sure and not node[STRICTEST]:
+            continue
+        ends = node.get(ENDS)
+        if ends is not None:
+            yield from ends if sure else (number for number in ends if decisions[number])
+        if at == len(words):
+            continue
+        word = words[at]
+        if word.text is not None:
+            child = node.get(word.text)
+            if child is not None:
+                open_.append((child, at + 1, sure))
+        elif word.many:
+            for key, child in node.items():
+                if isinstance(key, str):
+                    open_.append((child, at, False))  # stays: it may stand for every word below
+        else:
+            prefix = word.prefix
+            open_.extend(
+                (child, at + 1, False)
+                for key, child in node.items()
+                if isinstance(key, str) and key.startswith(prefix)
+            )
+
+
+def command_candidates(bucket: Bucket, operands: Sequence[Listed], decisions: bytes) -> Iterator[int]:
+    """Command rules whose subcommand may be the first operand."""
+    yield from bucket.loose
+    if not bucket.commands:
+        return
+    seen: set[str] = set()
+    for listed in operands:
+        word = listed.word if isinstance(listed, Perhaps) else listed
+        if word.text is None:
+            for key, numbers in bucket.commands.items():
+                if key not in seen and (word.many or key.startswith(word.prefix)):
+                    seen.add(key)
+                    yield from (number for number in numbers if decisions[number])
+            if word.many:
+                return
+        elif word.text not in seen:
+            seen.add(word.text)
+            yield from bucket.commands.get(word.text, ())
+        if not isinstance(listed, Perhaps):
+            return

@@ -1,0 +1,112 @@
+"""Policy: the layers compiled for looking up, and what they say about one command, file, host or tool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from execpolicy.decision import Decision, Layer, Verdict
+from execpolicy.engine.context import CheckContext
+from execpolicy.engine.identity import Hosts
+from execpolicy.engine.index import (
+    EMPTY,
+    Bucket,
+    Index,
+    base_name,
+    build,
+    command_candidates,
+    prefix_candidates,
+)
+from execpolicy.engine.match import CommandView
+from execpolicy.engine.words import canonical
+from execpolicy.facts import CommandFacts
+from execpolicy.lang.rules import Defaults, Rule, RuleException, RuleFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Rules of all layers, highest layer first. Made by `build` or loaded from a compiled file."""
+
+    rules: Sequence[Rule]
+    layers: bytes  # the layer of each rule
+    index: Index
+    hosts: Hosts
+    defaults: tuple[tuple[Layer, Defaults], ...]  # what each layer declares, strictest a layer
+    exceptions: Mapping[str, tuple[tuple[Layer, RuleException], ...]]  # by the id of the rule they open
+
+    @staticmethod
+    def build(layered: Sequence[tuple[Layer, RuleFile]]) -> Policy:
+        """Compile files; within a layer they keep the order they are given in."""
+        ordered = sorted(layered, key=lambda pair: pair[0])
+        rules = tuple(rule for _, file in ordered for rule in file.rules)
+        exceptions: dict[str, tuple[tuple[Layer, RuleException], ...]] = {}
+        for layer, file in ordered:
+            for exception in file.exceptions:
+                exceptions[exception.to] = (*exceptions.get(exception.to, ()), (layer, exception))
+        return Policy(
+            rules=rules,
+            layers=bytes(layer for layer, file in ordered for _ in file.rules),
+            index=build(rules),
+            hosts=Hosts.build((layer, host) for layer, file in ordered for host in file.host_executables),
+            defaults=_defaults(ordered),
+            exceptions=exceptions,
+        )
+
+    def decide(self, facts: CommandFacts, context: CheckContext) -> Verdict:
+        """What the policy says about one command and the files it touches."""
+        from execpolicy.engine.fold import fold
+        from execpolicy.engine.judge import judge_command
+
+        return fold(judge_command(self, facts, context), context)
+
+    def candidates(self, view: CommandView) -> Iterator[int]:
+        """The numbers of the rules that can speak about a command, each once."""
+        index = self.index
+        yield from index.anywhere
+        if view.program.text is None:
+            return
+        decisions = index.decisions
+        words = view.facts.argv[1:]
+        seen: set[int] = set()
+        for name in dict.fromkeys(map(base_name, view.program.names)):
+            bucket = index.programs.get(name, EMPTY)
+            if bucket.prefixes is not None:
+                for number in prefix_candidates(bucket.prefixes, words, decisions):
+                    if number not in seen:
+                        seen.add(number)
+                        yield number
+            if bucket is not EMPTY and (bucket.commands or bucket.loose):
+                for number in command_candidates(bucket, view.line.operands, decisions):
+                    if number not in seen:
+                        seen.add(number)
+                        yield number
+            if index.caseless:
+                yield from index.caseless.get(canonical(name), ())
+
+    def bucket(self, program: str) -> Bucket:
+        """The rules about the program of this bare name."""
+        return self.index.programs.get(base_name(program), EMPTY)
+
+    def unread(self) -> Decision:
+        """What something unread asks for at least."""
+        return max((defaults.unknown for _, defaults in self.defaults), default=Decision.ASK)
+
+
+def _defaults(ordered: Sequence[tuple[Layer, RuleFile]]) -> tuple[tuple[Layer, Defaults], ...]:
+    found: dict[Layer, Defaults] = {}
+    for layer, file in ordered:
+        new = file.defaults
+        if new is None:
+            continue
+        old = found.get(layer)
+        if old is not None:
+            strictest = max(old, new, key=lambda defaults: (defaults.unmatched, defaults.unknown))
+            new = Defaults(
+                unmatched=max(old.unmatched, new.unmatched),
+                unknown=max(old.unknown, new.unknown),
+                origin=strictest.origin,
+            )
+        found[layer] = Defaults(
+            unmatched=new.unmatched, unknown=max(new.unknown, Decision.ASK), origin=new.origin
+        )
+    return tuple(sorted(found.items(), key=lambda pair: pair[0]))
