@@ -10,7 +10,8 @@ from execpolicy.diagnostics import Diagnostic, Severity
 from execpolicy.lang import rules, syntax
 from execpolicy.lang.declarations import Declarations
 from execpolicy.lang.literal import literal_rule
-from execpolicy.lang.scanner import DECLARATIONS, Scanner
+from execpolicy.lang.quick import quick_statement
+from execpolicy.lang.scanner import DECLARATIONS, Chunk, Scanner
 from execpolicy.lang.values import Evaluator, Text, Value, suggestion
 from execpolicy.source import SourceText, Span
 
@@ -69,16 +70,22 @@ class _Reading:
             chunk, at = scanner.statement(at)
             if not chunk.tokens and not chunk.errors:
                 continue
-            from execpolicy.lang.parser import parse_statement  # late: files of plain rules do without lark
-
-            statement, errors = parse_statement(chunk, self.source)
-            for error in errors:
-                self.add(error)
+            statement = quick_statement(chunk.tokens) if fast and not chunk.errors else None
+            if statement is None:
+                statement = self.parse(chunk)
             if statement is not None:
                 self.statement(statement)
             elif len(chunk.tokens) > 1 and chunk.tokens[0].kind == "name" and chunk.tokens[1].text == "=":
                 self.constants[chunk.tokens[0].text] = None  # its uses are no errors of their own
         return self.parsed()
+
+    def parse(self, chunk: Chunk) -> syntax.Statement | None:
+        from execpolicy.lang.parser import parse_statement  # late: plain files do without lark
+
+        statement, errors = parse_statement(chunk, self.source)
+        for error in errors:
+            self.add(error)
+        return statement
 
     def statement(self, statement: syntax.Statement) -> None:
         match statement:

@@ -116,13 +116,14 @@ class Scanner:
                 word = found.group()
                 if kind == "op" and word == ";" and not opened:
                     return self._close(chunk, opened), stop
+                nots = nots + 1 if word == "not" else 0
                 if kind == "op":
                     self._bracket(chunk, opened, word, at)
                 elif kind == "string":
-                    self._string(chunk, word, at)
+                    if word[0] not in "\"'":
+                        self._prefix(chunk, word, at)
                 elif word in KEYWORDS:
                     kind = "keyword"
-                    nots = nots + 1 if word == "not" else 0
                     if nots == MAX_DEPTH:
                         self._too_deep(chunk, at, stop)
                 self._add(chunk, Token(kind or "", word, at, stop))
@@ -182,10 +183,10 @@ class Scanner:
             self._error(chunk, "E003", f"`{opened[0]}` is never closed", at, at + 1, "opened here")
         return chunk
 
-    def _string(self, chunk: Chunk, word: str, at: int) -> None:
+    def _prefix(self, chunk: Chunk, word: str, at: int) -> None:
         quote = min(place for place in (word.find('"'), word.find("'")) if place >= 0)
         prefix = word[:quote]
-        if prefix in ("", "r"):
+        if prefix == "r":
             return
         if prefix in ("f", "fr", "b", "br", "rb"):
             kind = "a format string" if "f" in prefix else "a byte string"
