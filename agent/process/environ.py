@@ -65,7 +65,6 @@ _GIT_CONFIG = (
     ("core.pager", "cat"),
     ("core.editor", "true"),
     ("core.askPass", "true"),
-    ("diff.external", ""),
     ("credential.helper", ""),
     ("protocol.ext.allow", "never"),
     ("commit.gpgSign", "false"),
@@ -82,6 +81,7 @@ _SET = {
     "MANPAGER": "cat",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_EDITOR": "true",
+    "GIT_OPTIONAL_LOCKS": "0",  # `git status` need not write to a read-only `.git`
     "DEBIAN_FRONTEND": "noninteractive",
     "PIP_NO_INPUT": "1",
 }

@@ -137,10 +137,12 @@ def _pointer(path: str, prefix: str, base: str) -> str | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        text = os.fsdecode(file.read(_GITDIR_BYTES))
+        text = os.fsdecode(os.read(descriptor, _GITDIR_BYTES))
+    finally:
+        os.close(descriptor)
     if not text.startswith(prefix):
         return None
     target = text[len(prefix) :].strip()
