@@ -1,0 +1,10 @@
+"""Hands over to the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from agent.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Puts a frontend on a conversation: opened by the host, run to its end, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from agent.cli.options import FailOn
+from agent.config.model import Settings
+from agent.errors import ConfigError
+from agent.headless.run import End, Outcome, Show, run_task
+
+SCRIPTED = (
+    "no model key is set: the built-in scripted model answers; "
+    "OPENAI_API_KEY or --base-url brings in a live one"
+)
+
+
+def execute(
+    settings: Settings,
+    thread_id: str | None,
+    prompt: str | None,
+    last_message: str | None,
+    fail_on: FailOn,
+    *,
+    as_json: bool,
+) -> int:
+    """`agent exec`: the exit status."""
+    from agent.cli.stdin import read_prompt
+
+    text = read_prompt(prompt, 0, _note)
+    with contextlib.ExitStack() as open_files:
+        answer = open_files.enter_context(_created(last_message)) if last_message else None
+        if as_json:
+            from agent.headless.jsonl import JsonLines
+
+            show: Show = JsonLines(_only_ours())
+        else:
+            from agent.headless.human import HumanText
+
+            show = HumanText(_to_stderr)
+        if settings.scripted:
+            _note(SCRIPTED)
+        outcome = asyncio.run(_run_task(settings, thread_id, text, show))
+        done = outcome.end is End.DONE
+        if answer is not None and done:
+            answer.write(outcome.last_message)
+            if not outcome.last_message:
+                _note("warning: there is no final message; the file is empty")
+        if not as_json and done and outcome.last_message:
+            print(outcome.last_message, flush=True)
+    return _status(outcome, fail_on)
+
+
+def converse(settings: Settings, thread_id: str | None, prompt: str | None) -> int:
+    """`agent` and `agent resume`: the exit status."""
+    from rich.console import Console
+
+    from agent.tui.app import Terminal
+    from agent.tui.composer import open_input
+    from agent.tui.transcript import Screen
+
+    terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    screen = Screen(Console(highlight=False, markup=False, emoji=False))
+    history = settings.agent_home / "history"
+    source = open_input(history, _to_stdout, terminal=terminal, one_task=prompt is not None)
+    if settings.scripted:
+        screen.say(SCRIPTED, "ask")
+
+    async def run() -> bool:
+        from agent.app.compose import compose
+
+        host = compose(settings)
+        conversation = await (host.open() if thread_id is None else host.resume(thread_id))
+        front = Terminal(conversation, screen, source, record=str(settings.audit))
+        await front.run(prompt)
+        return front.failed
+
+    return 1 if asyncio.run(run()) else 0
+
+
+async def _run_task(settings: Settings, thread_id: str | None, prompt: str, show: Show) -> Outcome:
+    from agent.app.compose import compose
+
+    host = compose(settings)
+    conversation = await (host.open() if thread_id is None else host.resume(thread_id))
+    return await run_task(conversation, prompt, show)
+
+
+def _status(outcome: Outcome, fail_on: FailOn) -> int:
+    if outcome.end is not End.DONE:
+        return 1
+    counted = {
+        FailOn.NEVER: 0,
+        FailOn.DENY: outcome.denied,
+        FailOn.ASK: outcome.denied + outcome.asked,
+    }[fail_on]
+    if not counted:
+        return 0
+    what = "denied" if fail_on is FailOn.DENY else "denied or asked about"
+    _note(f"error: {counted} action(s) were {what} (--fail-on {fail_on.value})")
+    return 1
+
+
+def _created(path: str) -> IO[str]:
+    """The file of `-o`: made at once, so that a wrong path is told before anything runs."""
+    try:
+        return Path(path).open("w", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise ConfigError(f"cannot write `{path}`: {error.strerror}", "check the path of `-o`") from None
+
+
+def _only_ours() -> Callable[[str], object]:
+    """Standard output for JSON Lines alone: what anything else prints goes to standard error."""
+    sys.stdout.flush()
+    ours = os.dup(1)
+    os.dup2(2, 1)
+
+    def write(line: str) -> None:
+        data = line.encode()
+        while data:
+            data = data[os.write(ours, data) :]
+
+    return write
+
+
+def _note(text: str) -> None:
+    _to_stderr(text + "\n")
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _to_stdout(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

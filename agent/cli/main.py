@@ -1,0 +1,133 @@
+"""The entry of the command line: one command is found, built and run; every failure is told in words."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+COMMANDS = {
+    "exec": "run one task without a terminal",
+    "resume": "go on with a stored session",
+    "sessions": "list stored sessions",
+    "policy": "ask the policy what it says about a command",
+    "audit": "show or verify the record of what was decided and done",
+    "help": "show this text",
+}
+EPILOG = (
+    "\b\nCommands:\n"
+    + "\n".join(f"  {name:<10}{about}" for name, about in COMMANDS.items())
+    + "\n\n`agent COMMAND --help` tells more. A prompt that is the name of a command stands behind `--`:"
+    " `agent -- exec`."
+)
+WIDTH = 100
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; its exit status: 0 done, 1 failed, 2 wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words in (["--version"], ["-V"]):
+        # Answered before anything is imported: scripts ask this often.
+        from agent import __version__
+
+        print(f"agent {__version__}")
+        return 0
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            # A file name that is not UTF-8 must not end the program.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        return _run(words)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the program ends here
+        from agent.cli.report import report
+
+        return report(error)
+
+
+def _run(words: list[str]) -> int:
+    from agent.cli import run
+    from agent.cli.arrange import arrange
+    from agent.errors import UsageError
+
+    exec_command = build(run.exec_task)
+    valued = {
+        option
+        for parameter in exec_command.params
+        if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
+        for option in parameter.opts
+    }
+    line = arrange(words, COMMANDS, valued)
+    match line.command:
+        case None:
+            return invoke(build(run.interactive, EPILOG), line.words, "agent")
+        case "help":
+            return invoke(build(run.interactive, EPILOG), ["--help"], "agent")
+        case "exec":
+            inner = arrange(line.words, {"resume"}, valued)
+            if inner.command is None:
+                return invoke(exec_command, inner.words, "agent exec")
+            return invoke(build(run.exec_resume), inner.words, "agent exec resume")
+        case "resume":
+            return invoke(build(run.resume), line.words, "agent resume")
+        case name:
+            if line.before:
+                raise UsageError(
+                    f"`{line.before[0]}` does not belong before `{name}`", f"see `agent {name} --help`"
+                )
+            return invoke(_folder_of_commands(name), list(line.after), f"agent {name}")
+
+
+def _folder_of_commands(name: str) -> Any:
+    import typer
+
+    match name:
+        case "policy":
+            from execpolicy.cli import app
+        case "audit":
+            from compliance.cli import app
+        case _:
+            from agent.cli.sessions import app
+    return typer.main.get_command(app)
+
+
+def build(function: Callable[..., None], epilog: str | None = None) -> Any:
+    """`function` as a command of its own."""
+    import typer
+
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(epilog=epilog, context_settings=settings_of_help())(function)
+    return typer.main.get_command(app)
+
+
+def settings_of_help() -> dict[str, Any]:
+    """The same text at every width of terminal."""
+    return {"help_option_names": ["-h", "--help"], "terminal_width": WIDTH, "max_content_width": WIDTH}
+
+
+def invoke(command: Any, words: list[str], name: str) -> int:
+    """Run `command`; wrong usage is told in one line and a hint."""
+    import typer
+
+    from agent.cli.report import FAILED, USAGE, tell
+
+    usage_error: type[Any] = typer.BadParameter.__mro__[1]
+    try:
+        result = command.main(args=words, prog_name=name, standalone_mode=False)
+    except usage_error as error:
+        context = error.ctx
+        path = context.command_path if context is not None else name
+        message = str(error.format_message()).rstrip(".").replace("'", "`").replace("Value error, ", "")
+        if "\n" in message:  # a folder of commands without a command: its help text
+            print(message, file=sys.stderr)
+            return USAGE
+        tell(message[:1].lower() + message[1:], f"see `{path} --help`")
+        return USAGE
+    except typer.Abort:
+        tell("interrupted")
+        return FAILED
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,59 @@
+"""What went wrong, in `error:` and `help:` lines, with the exit status that fits."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from agent.errors import AgentError
+
+FAILED = 1
+USAGE = 2
+
+
+def report(error: BaseException) -> int:
+    """Tell `error` on standard error; the exit status. A traceback is shown to nobody."""
+    if isinstance(error, AgentError):
+        tell(str(error), error.help)
+        return error.exit_status
+    if isinstance(error, KeyboardInterrupt):
+        tell("interrupted")
+        return FAILED
+    if isinstance(error, BrokenPipeError):
+        # Nobody reads on. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
+    name = type(error).__module__.partition(".")[0]
+    if name in ("execpolicy", "compliance"):
+        for diagnostic in getattr(error, "diagnostics", ()):
+            from execpolicy.diagnostics import render
+
+            print(render(diagnostic), file=sys.stderr)
+        tell(str(error), getattr(error, "help", ""))
+        return FAILED
+    if isinstance(error, OSError):
+        place = f"`{error.filename}`: " if error.filename else ""
+        tell(f"{place}{error.strerror or error}")
+        return FAILED
+    where = ""
+    if error.__traceback__ is not None:
+        trace = error.__traceback__
+        while trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f" ({os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})"
+    tell(
+        f"internal fault: {type(error).__name__}: {error}{where}",
+        "this is a defect of the program; please report it with what you did",
+    )
+    return FAILED
+
+
+def tell(message: str, help: str = "") -> None:
+    """`message` and the remedy, one or more lines on standard error."""
+    from agent.protocol.plain import visible
+
+    lines = ["error: " + visible(line) for line in message.split("\n")]
+    if help:
+        lines.append("help: " + visible(help))
+    text = "\n".join(lines)
+    print(text.encode("utf-8", "replace").decode("utf-8"), file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Exec mode: one task in, text or events out, nobody to ask."""

@@ -1,0 +1,167 @@
+"""Progress of a task for a person: one block an event on standard error, the answer on standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import assert_never
+
+from agent.protocol.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    CallFailed,
+    Closed,
+    CommandEnded,
+    CommandOutput,
+    CommandStarted,
+    Event,
+    Judged,
+    MessageDone,
+    PatchEnded,
+    PatchStarted,
+    PlanUpdated,
+    ReasoningDone,
+    Retrying,
+    Status,
+    TextDelta,
+    ThreadStarted,
+    TurnCompleted,
+    TurnFailed,
+    TurnInterrupted,
+    TurnStarted,
+    Warned,
+)
+from agent.protocol.plain import command_text, one_line, output_text, visible
+from agent.protocol.verdicts import reason, rule_place, way_out
+from execpolicy.decision import Decision
+
+MOST_LINES = 40  # of one output; the record and the session hold the rest
+
+_MARK = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]"}
+
+
+class HumanText:
+    """Writes progress lines to `write`. The final message is the caller's to print."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+
+    def event(self, event: Event) -> None:
+        """Write what a person wants to know of `event`."""
+        match event:
+            case ThreadStarted():
+                self._started(event)
+            case TurnStarted(prompt=prompt):
+                self._line(f"\nuser\n{visible(prompt)}")
+            case TextDelta() | CommandOutput() | CommandStarted() | PatchStarted() | Closed():
+                pass
+            case MessageDone(text):
+                self._line(f"\nagent\n{visible(text)}")
+            case ReasoningDone(text):
+                if text:
+                    self._line(f"\nthinking\n{visible(text)}")
+            case Judged():
+                self._judged(event)
+            case ApprovalAsked():
+                pass
+            case ApprovalAnswered(reply):
+                said = f": {visible(reply.message)}" if reply.message else ""
+                self._line(f"  answer: {reply.answer.value}{said}")
+            case CommandEnded():
+                self._ended(event)
+            case PatchEnded():
+                self._patched(event)
+            case PlanUpdated(steps):
+                self._line("\nplan")
+                for step in steps:
+                    self._line(f"  {_MARK.get(step.status, '[?]')} {one_line(step.step)}")
+            case CallFailed(tool=tool, message=message):
+                self._line(f"\ncall of `{one_line(tool)}` failed: {one_line(message, 500)}")
+            case Retrying(attempt, most, cause, seconds):
+                self._line(f"retry {attempt}/{most} in {seconds:.1f}s: {one_line(cause, 500)}")
+            case Warned(message, help):
+                self._line(f"warning: {visible(message)}")
+                if help:
+                    self._line(f"help: {visible(help)}")
+            case TurnCompleted(usage):
+                fresh = usage.input_tokens - usage.cached_input_tokens + usage.output_tokens
+                self._line(f"\ntokens used: {fresh:,}")
+            case TurnFailed(message, help):
+                self._line(f"\nerror: {visible(message)}")
+                if help:
+                    self._line(f"help: {visible(help)}")
+            case TurnInterrupted(reason=cause):
+                self.interrupted(cause)
+            case _:
+                assert_never(event)
+
+    def interrupted(self, reason: str) -> None:
+        """The turn was ended from outside."""
+        self._line(f"\ninterrupted{': ' + visible(reason) if reason else ''}")
+
+    def _started(self, event: ThreadStarted) -> None:
+        about = (
+            ("workdir", event.cwd),
+            ("model", event.model),
+            ("sandbox", event.sandbox),
+            ("session", event.thread_id + (" (resumed)" if event.resumed else "")),
+        )
+        self._line("\n".join(f"{name + ':':<9}{one_line(value)}" for name, value in about if value))
+
+    def _judged(self, event: Judged) -> None:
+        verdict = event.verdict
+        self._line(f"\n{event.tool}\n{_indented(command_text(event.subject))}")
+        rule = verdict.deciding
+        by = f" by {visible(rule_place(rule))}" if rule else ""
+        why = reason(verdict)
+        self._line(f"  policy: {verdict.decision.word}{by}{': ' + visible(why) if why else ''}")
+        if verdict.decision is not Decision.ALLOW and (instead := way_out(verdict)):
+            self._line(f"  way out: {visible(instead)}")
+
+    def _ended(self, event: CommandEnded) -> None:
+        match event.status:
+            case Status.DECLINED:
+                self._line(f"  refused: {one_line(event.output, 500)}")
+                return
+            case Status.INTERRUPTED:
+                how = "interrupted"
+            case Status.COMPLETED | Status.FAILED:
+                how = _how(event)
+            case _:
+                assert_never(event.status)
+        self._line(f"  {how} in {event.seconds * 1000:.0f}ms:")
+        if event.output.strip():
+            self._line(_indented(shortened(output_text(event.output).rstrip("\n"))))
+
+    def _patched(self, event: PatchEnded) -> None:
+        self._line(f"  patch {event.status.value}")
+        for change in event.changes:
+            self._line(f"  {change.kind} {one_line(change.path)}")
+        if event.diff:
+            self._line(shortened(visible(event.diff).rstrip("\n")))
+        if event.message and event.status is not Status.COMPLETED:
+            self._line(_indented(visible(event.message)))
+
+    def _line(self, text: str) -> None:
+        # A lone surrogate cannot be written in UTF-8.
+        self._write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
+
+
+def _how(event: CommandEnded) -> str:
+    if event.timed_out:
+        return "timed out"
+    if event.signal is not None:
+        return f"was ended by signal {event.signal}"
+    return "succeeded" if event.exit_code == 0 else f"exited {event.exit_code}"
+
+
+def shortened(text: str, most: int = MOST_LINES) -> str:
+    """Head and tail of a text of many lines, with the number of those left out."""
+    lines = text.split("\n")
+    if len(lines) <= most:
+        return text
+    half = most // 2
+    return "\n".join([*lines[:half], f"… {len(lines) - 2 * half} lines left out …", *lines[-half:]])
+
+
+def _indented(text: str) -> str:
+    return "\n".join("  " + line for line in text.split("\n"))

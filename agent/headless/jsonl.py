@@ -1,0 +1,260 @@
+"""Events as JSON Lines: Codex's event stream, and what the policy said in event types of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import assert_never
+
+from agent.protocol.approvals import Answer
+from agent.protocol.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    CallFailed,
+    Closed,
+    CommandEnded,
+    CommandOutput,
+    CommandStarted,
+    Event,
+    FileChange,
+    Judged,
+    MessageDone,
+    PatchEnded,
+    PatchStarted,
+    PlanUpdated,
+    ReasoningDone,
+    Retrying,
+    Status,
+    TextDelta,
+    ThreadStarted,
+    TurnCompleted,
+    TurnFailed,
+    TurnInterrupted,
+    TurnStarted,
+    Warned,
+)
+from agent.protocol.items import Json, JsonObject, Usage
+from agent.protocol.verdicts import reason, way_out
+
+_COMMAND_STATUS = {
+    Status.COMPLETED: "completed",
+    Status.FAILED: "failed",
+    Status.DECLINED: "declined",
+    Status.INTERRUPTED: "failed",
+}
+
+
+class JsonLines:
+    """Writes one JSON object a line. `write` gets whole lines; nothing else may go where it writes."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._count = 0
+        self._ids: dict[str, str] = {}  # call id -> item id, of what has begun
+        self._plan = ""  # item id of the plan of this turn
+        self._plan_items: list[Json] = []
+
+    def event(self, event: Event) -> None:
+        """Write what `event` means to a client; some mean nothing."""
+        match event:
+            case ThreadStarted():
+                self._put(
+                    {
+                        "type": "thread.started",
+                        "thread_id": event.thread_id,
+                        "resumed": event.resumed,
+                        "model": event.model,
+                        "cwd": event.cwd,
+                        "sandbox": event.sandbox,
+                    }
+                )
+            case TurnStarted():
+                self._put({"type": "turn.started"})
+            case TextDelta() | CommandOutput() | Closed():
+                pass
+            case MessageDone(text):
+                self._item("item.completed", self._new(), "agent_message", {"text": text})
+            case ReasoningDone(text):
+                if text:
+                    self._item("item.completed", self._new(), "reasoning", {"text": text})
+            case Judged():
+                self._judged(event)
+            case ApprovalAsked(request):
+                self._put(
+                    {
+                        "type": "policy.approval",
+                        "state": "asked",
+                        "request_id": request.id,
+                        "call_id": request.call_id,
+                        "tool": request.tool,
+                        "subject": request.subject,
+                    }
+                )
+            case ApprovalAnswered(reply, call_id):
+                self._put(
+                    {
+                        "type": "policy.approval",
+                        "state": "answered",
+                        "request_id": reply.request_id,
+                        "call_id": call_id,
+                        "answer": reply.answer.value,
+                        "approved": reply.answer in (Answer.YES, Answer.SESSION),
+                        "message": reply.message,
+                        "approver": reply.approver,
+                    }
+                )
+            case CommandStarted(call_id, command):
+                item = self._ids[call_id] = self._new()
+                about: JsonObject = {"command": command, "aggregated_output": "", "exit_code": None}
+                self._item("item.started", item, "command_execution", about | {"status": "in_progress"})
+            case CommandEnded():
+                self._command(event)
+            case PatchStarted(call_id, changes):
+                item = self._ids[call_id] = self._new()
+                changed: JsonObject = {"changes": _changes(changes), "status": "in_progress"}
+                self._item("item.started", item, "file_change", changed)
+            case PatchEnded():
+                self._patch(event)
+            case PlanUpdated():
+                self._planned(event)
+            case CallFailed(call_id, tool, message, refusal):
+                failed: JsonObject = {"type": "call.failed", "call_id": call_id, "tool": tool}
+                why = refusal.value if refusal else None
+                self._put(failed | {"message": message, "refusal": why})
+            case Retrying():
+                self._retrying(event)
+            case Warned(message, help):
+                warning: JsonObject = {"message": message}
+                if help:
+                    warning["help"] = help
+                self._item("item.completed", self._new(), "error", warning)
+            case TurnCompleted(usage):
+                self._end_plan()
+                self._put({"type": "turn.completed", "usage": _usage(usage)})
+            case TurnFailed(message, help):
+                self._end_plan()
+                self._failed(message, help)
+            case TurnInterrupted(reason=cause):
+                self.interrupted(cause)
+            case _:
+                assert_never(event)
+
+    def interrupted(self, reason: str) -> None:
+        """The turn was ended from outside. Clients that know Codex's events only see a failed turn."""
+        self._end_plan()
+        self._put({"type": "turn.interrupted", "reason": reason})
+        said = f"interrupted: {reason}" if reason else "interrupted"
+        self._put({"type": "turn.failed", "error": {"message": said}})
+
+    def failure(self, message: str, help: str) -> None:
+        """Nothing could be begun, or the program itself failed."""
+        self._failed(message, help)
+
+    def _failed(self, message: str, help: str) -> None:
+        self._put({"type": "error", "message": message})
+        error: JsonObject = {"message": message}
+        if help:
+            error["help"] = help
+        self._put({"type": "turn.failed", "error": error})
+
+    def _judged(self, event: Judged) -> None:
+        verdict = event.verdict
+        deciding = verdict.deciding
+        self._put(
+            {
+                "type": "policy.verdict",
+                "call_id": event.call_id,
+                "tool": event.tool,
+                "subject": event.subject,
+                "decision": verdict.decision.word,
+                "rule": deciding.rule_id if deciding else None,
+                "layer": deciding.origin.layer.word if deciding else None,
+                "reason": reason(verdict),
+                "way_out": way_out(verdict),
+                "verdict": event.details,
+            }
+        )
+
+    def _command(self, event: CommandEnded) -> None:
+        about: JsonObject = {
+            "command": event.command,
+            "aggregated_output": event.output,
+            "exit_code": event.exit_code,
+            "status": _COMMAND_STATUS[event.status],
+            "call_id": event.call_id,
+            "seconds": round(event.seconds, 3),
+        }
+        if event.refusal is not None:
+            about["refusal"] = event.refusal.value
+        if event.signal is not None:
+            about["signal"] = event.signal
+        if event.timed_out:
+            about["timed_out"] = True
+        if event.omitted_bytes:
+            about["omitted_bytes"] = event.omitted_bytes
+        item = self._ids.pop(event.call_id, "") or self._new()
+        self._item("item.completed", item, "command_execution", about)
+
+    def _patch(self, event: PatchEnded) -> None:
+        about: JsonObject = {
+            "changes": _changes(event.changes),
+            "status": "completed" if event.status is Status.COMPLETED else "failed",
+            "call_id": event.call_id,
+        }
+        if event.status is not Status.COMPLETED:
+            about["message"] = event.message
+        if event.refusal is not None:
+            about["refusal"] = event.refusal.value
+        item = self._ids.pop(event.call_id, "") or self._new()
+        self._item("item.completed", item, "file_change", about)
+
+    def _planned(self, event: PlanUpdated) -> None:
+        kind = "item.updated" if self._plan else "item.started"
+        self._plan = self._plan or self._new()
+        self._plan_items = [
+            {"text": step.step, "completed": step.status == "completed"} for step in event.steps
+        ]
+        self._item(kind, self._plan, "todo_list", {"items": self._plan_items})
+
+    def _end_plan(self) -> None:
+        if self._plan:
+            self._item("item.completed", self._plan, "todo_list", {"items": self._plan_items})
+            self._plan = ""
+
+    def _retrying(self, event: Retrying) -> None:
+        self._put(
+            {
+                "type": "error",
+                "message": f"Reconnecting... {event.attempt}/{event.most} ({event.cause})",
+                "attempt": event.attempt,
+                "most": event.most,
+                "seconds": round(event.seconds, 3),
+            }
+        )
+
+    def _new(self) -> str:
+        self._count += 1
+        return f"item_{self._count - 1}"
+
+    def _item(self, kind: str, item: str, type: str, about: JsonObject) -> None:
+        whole: JsonObject = {"id": item, "type": type}
+        whole.update(about)
+        self._put({"type": kind, "item": whole})
+
+    def _put(self, line: JsonObject) -> None:
+        # ASCII only: a lone surrogate in a file name or an output must not break the stream.
+        self._write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+def _changes(changes: tuple[FileChange, ...]) -> list[Json]:
+    return [{"path": change.path, "kind": change.kind} for change in changes]
+
+
+def _usage(usage: Usage) -> JsonObject:
+    return {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_input_tokens": 0,
+        "output_tokens": usage.output_tokens,
+        "reasoning_output_tokens": usage.reasoning_output_tokens,
+    }

@@ -1,0 +1,169 @@
+"""Drives one task of a conversation to its end, whatever ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from agent.protocol.approvals import Answer, ApprovalReply
+from agent.protocol.conversation import Conversation
+from agent.protocol.events import (
+    ApprovalAsked,
+    Closed,
+    Event,
+    Judged,
+    MessageDone,
+    TurnCompleted,
+    TurnFailed,
+    TurnInterrupted,
+)
+from agent.protocol.ops import Close, Interrupt, Reply, StartTurn
+from execpolicy.decision import Decision
+
+GRACE_SECONDS = 10.0  # from the wish to end until the end that is waited for
+NOBODY = "nobody is there to answer: this run is not interactive"
+
+
+class End(enum.Enum):
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a task came to."""
+
+    end: End = End.FAILED
+    last_message: str = ""
+    asked: int = 0
+    denied: int = 0
+
+
+class Show(Protocol):
+    """Where events go."""
+
+    def event(self, event: Event) -> None: ...
+
+    def interrupted(self, reason: str) -> None:
+        """The task was ended from outside and the conversation did not say so in time."""
+        ...
+
+
+async def run_task(conversation: Conversation, prompt: str, show: Show) -> Outcome:
+    """Run one task and close the conversation. A signal ends it early, with everything flushed."""
+    outcome = Outcome()
+    stop = _Stop(conversation)
+    with _signals(stop):
+        events = conversation.events()
+        try:
+            await conversation.submit(StartTurn(prompt))
+            if not await _follow(conversation, events, show, outcome, stop):
+                show.interrupted(stop.reason or "the conversation closed")
+                outcome.end = End.INTERRUPTED if stop.reason else End.FAILED
+        finally:
+            await _close(conversation, events)
+    return outcome
+
+
+class _Stop:
+    """The wish to end, from a signal."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.reason = ""
+        self.deadline = asyncio.Event()
+        self._conversation = conversation
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wish(self, name: str) -> None:
+        if self.reason:  # asked twice: do not wait for the conversation
+            self.deadline.set()
+            return
+        self.reason = name
+        asyncio.get_running_loop().call_later(GRACE_SECONDS, self.deadline.set)
+        task = asyncio.ensure_future(self._conversation.submit(Interrupt()))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _follow(
+    conversation: Conversation, events: AsyncIterator[Event], show: Show, outcome: Outcome, stop: _Stop
+) -> bool:
+    """Show events until the turn ends; False when it was given up or the conversation just closed."""
+    deadline = asyncio.ensure_future(stop.deadline.wait())
+    try:
+        while True:
+            coming = asyncio.ensure_future(_next(events))
+            await asyncio.wait((coming, deadline), return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                coming.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await coming
+                return False
+            event = coming.result()
+            if event is None or isinstance(event, Closed):
+                return False
+            if isinstance(event, TurnInterrupted) and stop.reason:
+                event = replace(event, reason=stop.reason)
+            _note(event, outcome)
+            show.event(event)
+            if isinstance(event, ApprovalAsked):
+                no = ApprovalReply(request_id=event.request.id, answer=Answer.NO, message=NOBODY)
+                await conversation.submit(Reply(no))
+            if isinstance(event, TurnCompleted | TurnFailed | TurnInterrupted):
+                return True
+    finally:
+        deadline.cancel()
+
+
+def _note(event: Event, outcome: Outcome) -> None:
+    match event:
+        case MessageDone(text):
+            outcome.last_message = text
+        case Judged(verdict=verdict):
+            outcome.asked += verdict.decision is Decision.ASK
+            outcome.denied += verdict.decision is Decision.DENY
+        case TurnCompleted():
+            outcome.end = End.DONE
+        case TurnInterrupted():
+            outcome.end = End.INTERRUPTED
+        case _:
+            pass
+
+
+async def _close(conversation: Conversation, events: AsyncIterator[Event]) -> None:
+    async def until_closed() -> None:
+        await conversation.submit(Close())
+        while not isinstance(await _next(events), Closed | None):
+            pass
+
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(until_closed(), GRACE_SECONDS)
+
+
+async def _next(events: AsyncIterator[Event]) -> Event | None:
+    return await anext(events, None)
+
+
+@contextlib.contextmanager
+def _signals(stop: _Stop) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    taken: list[signal.Signals] = []
+
+    def listen(number: signal.Signals) -> Callable[[], None]:
+        return lambda: stop.wish(number.name)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, listen(number))
+            taken.append(number)
+    try:
+        yield
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,49 @@
+"""Text of others on a terminal: what would steer the terminal or hide something is made visible."""
+
+from __future__ import annotations
+
+import re
+
+# Colours and other renditions of command output: dropped, they carry no text.
+_RENDITION = re.compile("\x1b\\[[0-9;:]*m")
+_GAP = re.compile(r"[^\S\n]{40,}")
+_BLANK = re.compile(r"\n(?:[^\S\n]*\n){4,}")
+
+# Not printed by a terminal, or printed elsewhere than they stand: bidirectional controls, characters
+# without width, invisible operators, tags, variation selectors, line and paragraph separators.
+_HIDDEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff"
+)
+_STEERS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_HIDDEN}]")
+
+
+def visible(text: str) -> str:
+    """`text` with every character shown where it stands; line ends and tabs stay."""
+    return _STEERS.sub(_picture, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """`visible` text in one line of at most `most` characters."""
+    line = visible(text).strip().replace("\n", "⏎ ").replace("\t", " ")
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def output_text(text: str) -> str:
+    """`visible` text of a command's output; colours are dropped."""
+    return visible(_RENDITION.sub("", text))
+
+
+def command_text(text: str) -> str:
+    """`visible` text of a command; a gap that would push the rest out of sight is named instead."""
+    shown = _GAP.sub(lambda found: f" ⟨{len(found[0])} blanks⟩ ", visible(text))
+    return _BLANK.sub(lambda found: "\n⟨" + str(found[0].count("\n") - 1) + " empty lines⟩\n", shown)
+
+
+def _picture(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x20:
+        return chr(0x2400 + code)  # U+241B for escape, and so on
+    if code == 0x7F:
+        return "␡"
+    return f"⟨U+{code:04X}⟩"

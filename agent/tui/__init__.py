@@ -1,0 +1,1 @@
+"""The interactive terminal: inline, scrollback kept."""

@@ -1,0 +1,200 @@
+"""A conversation on a terminal: tasks in, events out, asks answered, a summary after each task."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+
+from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest
+from agent.protocol.conversation import Conversation
+from agent.protocol.events import (
+    ApprovalAsked,
+    Closed,
+    Event,
+    TurnCompleted,
+    TurnFailed,
+    TurnInterrupted,
+    TurnStarted,
+)
+from agent.protocol.ops import Close, Interrupt, Reply, StartTurn
+from agent.tui.approvals import card, question, read_choice
+from agent.tui.composer import Input, Interrupted
+from agent.tui.tally import Tally
+from agent.tui.transcript import Screen
+
+PROMPT = "› "
+NO_ANSWER = "nobody answered: the input ended"
+CLOSE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Terminal:
+    """One conversation, one screen, one input."""
+
+    conversation: Conversation
+    screen: Screen
+    input: Input
+    record: str = ""  # where the audit record lies
+    failed: bool = False  # the last task did not come to its end
+    _busy: bool = False
+    _asking: bool = False
+    _typed: bool = False  # the task stands on the screen already
+    _ending: asyncio.Event = field(default_factory=asyncio.Event)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self, prompt: str | None) -> None:
+        """Work on `prompt`, then on what the person asks for next, until the person is done."""
+        events = self.conversation.events()
+        with self._signals():
+            try:
+                while not self._ending.is_set():
+                    self._typed = prompt is None and self.input.lasting
+                    if prompt is None:
+                        prompt = await self._next_task()
+                    if prompt is None:
+                        break
+                    if not await self._task(events, prompt):
+                        break
+                    prompt = None
+                    if not self.input.lasting:
+                        break
+            finally:
+                await self._close(events)
+
+    async def _next_task(self) -> str | None:
+        warned = False
+        while not self._ending.is_set():
+            self.screen.say("")
+            try:
+                line = await self.input.ask(PROMPT, fresh=False)
+            except Interrupted:
+                if warned:
+                    return None
+                warned = True
+                self.screen.say("Ctrl-C again or Ctrl-D ends the session", "quiet")
+                continue
+            if line is None or line.strip() in ("/quit", "/exit"):
+                return None
+            if line.strip():
+                return line
+        return None
+
+    async def _task(self, events: AsyncIterator[Event], prompt: str) -> bool:
+        """One task to its end; False when the conversation itself has ended."""
+        tally = Tally()
+        started = time.monotonic()
+        self._busy = True
+        try:
+            await self.conversation.submit(StartTurn(prompt))
+            while True:
+                event = await anext(events, Closed())
+                tally.event(event)
+                if not (self._typed and isinstance(event, TurnStarted)):
+                    self.screen.event(event)
+                match event:
+                    case ApprovalAsked(request):
+                        self._asking = True
+                        try:
+                            reply = await self._answer(request)
+                        finally:
+                            self._asking = False
+                        await self.conversation.submit(Reply(reply))
+                    case TurnCompleted() | TurnFailed() | TurnInterrupted():
+                        return True
+                    case Closed():
+                        return False
+                    case _:
+                        pass
+        finally:
+            self._busy = False
+            self.failed = tally.failed
+            self.screen.say("")
+            self.screen.say(tally.line(time.monotonic() - started), "title")
+            if self.record:
+                self.screen.say(f"record: {self.record} (`agent audit verify` checks it)", "quiet")
+
+    async def _answer(self, request: ApprovalRequest) -> ApprovalReply:
+        self.screen.card("approval", card(request))
+        while True:
+            self.screen.say(question(request))
+            try:
+                line = await self.input.ask("answer: ", fresh=True)
+            except Interrupted:
+                return _reply(request, Answer.STOP, "")
+            if line is None:
+                self.screen.say("\nno answer: the input ended, so this is refused", "deny")
+                return _reply(request, Answer.NO, NO_ANSWER)
+            choice = read_choice(line, request)
+            if isinstance(choice, str):
+                self.screen.say(choice, "ask")
+            elif choice.answer is None:
+                self.screen.card("all of it", card(request, whole=True))
+            elif choice.answer is Answer.NO and not choice.message and self.input.lasting:
+                return _reply(request, Answer.NO, await self._message())
+            else:
+                return _reply(request, choice.answer, choice.message)
+
+    async def _message(self) -> str:
+        try:
+            return (await self.input.ask("tell the model (Enter: nothing): ", fresh=False) or "").strip()
+        except Interrupted:
+            return ""
+
+    async def _close(self, events: AsyncIterator[Event]) -> None:
+        async def until_closed() -> None:
+            await self.conversation.submit(Close())
+            while not isinstance(await anext(events, Closed()), Closed):
+                pass
+
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(until_closed(), CLOSE_SECONDS)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        taken: list[signal.Signals] = []
+        handlers: tuple[tuple[signal.Signals, Callable[[], None]], ...] = (
+            (signal.SIGINT, self._interrupt),
+            (signal.SIGTERM, self._end),
+            (signal.SIGHUP, self._end),
+        )
+        for number, handler in handlers:
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, handler)
+                taken.append(number)
+        try:
+            yield
+        finally:
+            for number in taken:
+                loop.remove_signal_handler(number)
+
+    def _interrupt(self) -> None:
+        self.input.interrupt()
+        if self._busy and not self._asking:  # a question that is open is answered with stop
+            self._submit(Interrupt())
+
+    def _end(self) -> None:
+        self._ending.set()
+        self.failed = True
+        self._interrupt()
+
+    def _submit(self, op: Interrupt) -> None:
+        task = asyncio.ensure_future(self.conversation.submit(op))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _reply(request: ApprovalRequest, answer: Answer, message: str) -> ApprovalReply:
+    return ApprovalReply(request_id=request.id, answer=answer, message=message, approver=_user())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "user"

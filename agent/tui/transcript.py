@@ -1,0 +1,230 @@
+"""Events on the screen, streamed in line; what scrolled away stays as it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from agent.protocol.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    CallFailed,
+    Closed,
+    CommandEnded,
+    CommandOutput,
+    CommandStarted,
+    Event,
+    Judged,
+    MessageDone,
+    PatchEnded,
+    PatchStarted,
+    PlanUpdated,
+    ReasoningDone,
+    Retrying,
+    Status,
+    TextDelta,
+    ThreadStarted,
+    TurnCompleted,
+    TurnFailed,
+    TurnInterrupted,
+    TurnStarted,
+    Warned,
+)
+from agent.protocol.plain import command_text, one_line, output_text, visible
+from agent.protocol.verdicts import reason, rule_place, way_out
+from agent.tui.approvals import Line
+from execpolicy.decision import Decision
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MOST_LINES = 20  # of one output on the screen
+_STYLES = {
+    "": "",
+    "quiet": "dim",
+    "command": "bold",
+    "allow": "green",
+    "ask": "yellow",
+    "deny": "red",
+    "error": "bold red",
+    "added": "green",
+    "removed": "red",
+    "title": "bold cyan",
+}
+_MARK = {"pending": "☐", "in_progress": "▸", "completed": "☑"}
+
+
+_RETURN = "\u240d"  # how a carriage return at the end of a line is made visible
+
+
+@dataclass(slots=True)
+class _Live:
+    """Output of a running command: lines on the screen, and the start of the next."""
+
+    shown: int = 0
+    held: str = ""
+
+
+class Screen:
+    """Writes to one rich console. Text of others is made visible before it gets there."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._streamed = ""  # text of the message that is on its way
+        self._running: dict[str, _Live] = {}  # call id -> its output so far
+
+    def say(self, text: str, style: str = "", end: str = "\n") -> None:
+        """One text in one style, wrapped by the terminal alone. `text` is taken as safe."""
+        from rich.text import Text
+
+        safe = text.encode("utf-8", "replace").decode("utf-8")
+        self._console.print(Text(safe, style=_STYLES[style]), end=end, soft_wrap=True)
+
+    def card(self, title: str, lines: list[Line]) -> None:
+        """Lines behind a bar. Each row has the bar, so that no text can pass for the card itself."""
+        from rich.cells import chop_cells
+
+        width = max(20, self._console.width - 4)
+        self.say(f"╭─ {title}", "ask")
+        for line in lines:
+            mark = line.mark
+            text = line.text.expandtabs(4).encode("utf-8", "replace").decode("utf-8")
+            for row in chop_cells(text, width - len(mark)) or [""]:
+                self.say("│ ", "ask", end="")
+                self.say(mark, line.style or "quiet", end="")
+                self.say(row, line.style)
+                mark = " " * len(mark)
+        self.say("╰─", "ask")
+
+    def event(self, event: Event) -> None:
+        """Show `event`; an ask is shown by who asks it."""
+        if self._streamed and not isinstance(event, TextDelta | MessageDone | Retrying):
+            self._break()
+        match event:
+            case ThreadStarted():
+                self._thread(event)
+            case TurnStarted(prompt=prompt):
+                self.say(f"\n› {visible(prompt)}", "title")
+            case TextDelta(text):
+                if not self._streamed:
+                    self.say("")
+                self._streamed += text
+                self.say(visible(text), end="")
+            case MessageDone(text):
+                if self._streamed:
+                    self._break()
+                elif text:
+                    self.say("\n" + visible(text))
+            case ReasoningDone(text):
+                if text:
+                    self.say("\n" + visible(text), "quiet")
+            case Judged():
+                self._verdict(event)
+            case ApprovalAsked() | PatchStarted() | Closed():
+                pass
+            case CommandStarted(call_id):
+                self._running[call_id] = _Live()
+            case CommandOutput(call_id, text):
+                self._output(call_id, text)
+            case ApprovalAnswered(reply):
+                said = f": {visible(reply.message)}" if reply.message else ""
+                self.say(f"  answered: {reply.answer.value}{said}", "quiet")
+            case CommandEnded():
+                self._command(event)
+            case PatchEnded():
+                self._patch(event)
+            case PlanUpdated(steps):
+                self.say("\nplan", "title")
+                for step in steps:
+                    self.say(f"  {_MARK.get(step.status, '?')} {one_line(step.step)}")
+            case CallFailed(tool=tool, message=message):
+                self.say(f"\ncall of `{one_line(tool)}` failed: {one_line(message, 400)}", "error")
+            case Retrying(attempt, most, cause, seconds):
+                self._break()
+                text = f"the answer broke off, try {attempt} of {most} in {seconds:.1f}s: {one_line(cause)}"
+                self.say(text, "quiet")
+            case Warned(message, help):
+                self.say(f"warning: {visible(message)}", "ask")
+                if help:
+                    self.say(f"help: {visible(help)}", "quiet")
+            case TurnFailed(message, help):
+                self.say(f"\nerror: {visible(message)}", "error")
+                if help:
+                    self.say(f"help: {visible(help)}")
+            case TurnInterrupted(why):
+                self.say(f"\ninterrupted{': ' + visible(why) if why else ''}", "ask")
+            case TurnCompleted():
+                pass
+            case _:
+                assert_never(event)
+
+    def _break(self) -> None:
+        if self._streamed and not self._streamed.endswith("\n"):
+            self.say("")
+        self._streamed = ""
+
+    def _thread(self, event: ThreadStarted) -> None:
+        about = [one_line(event.model), one_line(event.cwd, 60), one_line(event.sandbox)]
+        again = " (resumed)" if event.resumed else ""
+        self.say(
+            " · ".join([part for part in about if part] + [f"session {event.thread_id}{again}"]), "quiet"
+        )
+
+    def _verdict(self, event: Judged) -> None:
+        verdict = event.verdict
+        self.say("")
+        for line in command_text(event.subject).split("\n")[:MOST_LINES]:
+            self.say(f"$ {line}" if event.tool == "exec_command" else f"{event.tool} {line}", "command")
+        rule = verdict.deciding
+        by = f" by {visible(rule_place(rule))}" if rule else ""
+        why = reason(verdict)
+        word = verdict.decision.word
+        self.say(f"  {word}{by}{': ' + visible(why) if why else ''}", word)
+        if verdict.decision is Decision.DENY and (instead := way_out(verdict)):
+            self.say(f"  way out: {visible(instead)}")
+
+    def _output(self, call_id: str, text: str) -> None:
+        """Whole lines as they come, while no other command could speak in between."""
+        live = self._running.get(call_id)
+        if live is None or len(self._running) > 1 or live.shown >= MOST_LINES:
+            return
+        *lines, live.held = (live.held + text).split("\n")
+        for line in lines[: MOST_LINES - live.shown]:
+            self.say(f"  {output_text(line).removesuffix(_RETURN)}", "quiet")
+            live.shown += 1
+
+    def _command(self, event: CommandEnded) -> None:
+        live = self._running.pop(event.call_id, _Live())
+        if event.status is Status.DECLINED:
+            self.say("  not run", "deny")
+            return
+        text = output_text(event.output).rstrip("\n")
+        lines = text.split("\n") if text else []
+        for line in _few(lines[live.shown :], MOST_LINES if not live.shown else MOST_LINES // 2):
+            self.say(f"  {line}", "quiet")
+        match event:
+            case CommandEnded(status=Status.INTERRUPTED):
+                how = "interrupted"
+            case CommandEnded(timed_out=True):
+                how = "timed out"
+            case CommandEnded(signal=int(number)):
+                how = f"ended by signal {number}"
+            case _:
+                how = f"exit {event.exit_code}"
+        self.say(f"  {how} · {event.seconds:.2f}s", "allow" if event.exit_code == 0 else "ask")
+
+    def _patch(self, event: PatchEnded) -> None:
+        if event.status is not Status.COMPLETED:
+            self.say(f"  not applied: {visible(event.message)}", "deny")
+            return
+        for change in event.changes:
+            self.say(f"  {change.kind} {one_line(change.path)}", "allow")
+        for line in _few(visible(event.diff).rstrip("\n").split("\n") if event.diff else []):
+            self.say(f"  {line}", {"+": "added", "-": "removed"}.get(line[:1], "quiet"))
+
+
+def _few(lines: list[str], most: int = MOST_LINES) -> list[str]:
+    if len(lines) <= most:
+        return lines
+    half = most // 2
+    return [*lines[:half], f"… {len(lines) - 2 * half} lines …", *lines[-half:]]
