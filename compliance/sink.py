@@ -1,8 +1,9 @@
-"""Where events go: the AuditSink protocol, a sink in memory, and one that feeds several."""
+"""Where events go: the record, those who watch it, a sink in memory, and one that feeds several."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from compliance.events import AuditEvent
@@ -22,8 +23,36 @@ class AuditSink(Protocol):
         ...
 
 
+class Observer(Protocol):
+    """Hears of what is recorded. Never raises, never waits for anybody."""
+
+    def observe(self, seq: int, event: AuditEvent) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One request to the model service, when it is over."""
+
+    session: str
+    model: str
+    provider: str = "openai"
+    seconds: float
+    input_tokens: int = 0
+    output_tokens: int = 0
+    response_id: str = ""
+    error: str = ""  # its kind, in one word; empty: it went well
+
+
+class ModelCallRecorder(Protocol):
+    """Hears of requests to the model service. Never raises, never waits for anybody."""
+
+    def model_called(self, call: ModelCall) -> None: ...
+
+
 class MemorySink:
-    """Keeps events in `events`, for tests and for a dry run."""
+    """Keeps events in `events`, for tests and for a dry run. Record or observer."""
 
     def __init__(self) -> None:
         self.events: list[AuditEvent] = []
@@ -33,34 +62,36 @@ class MemorySink:
         self.events.append(event)
         return len(self.events)
 
+    def observe(self, seq: int, event: AuditEvent) -> None:
+        self.events.append(event)
+
     def close(self) -> None:
         self.closed = True
 
 
 class FanOut:
-    """Takes secrets out once, then feeds the first sink and, when that one has it, the others.
+    """Takes secrets out once, writes the record, and tells the observers what was written.
 
-    The first sink is the record: its number is returned and its failure is raised. The others hear
-    only of what is recorded, and must not raise.
+    A failure of the record is raised, and then nobody is told.
     """
 
     def __init__(
-        self, redact: Callable[[AuditEvent], AuditEvent], record: AuditSink, *others: AuditSink
+        self, redact: Callable[[AuditEvent], AuditEvent], record: AuditSink, *observers: Observer
     ) -> None:
         self._redact = redact
         self._record = record
-        self._others = others
+        self._observers = observers
 
     def record(self, event: AuditEvent) -> int:
         clean = self._redact(event)
         seq = self._record.record(clean)
-        for sink in self._others:
-            sink.record(clean)
+        for observer in self._observers:
+            observer.observe(seq, clean)
         return seq
 
     def close(self) -> None:
         try:
             self._record.close()
         finally:
-            for sink in self._others:
-                sink.close()
+            for observer in self._observers:
+                observer.close()
