@@ -25,6 +25,17 @@ def is_call(item: Mapping[str, Json]) -> bool:
     return item.get("type") in CALL_TYPES and isinstance(item.get("call_id"), str)
 
 
+def sound(item: JsonObject) -> JsonObject:
+    """`item` as it can be sent: half characters, which no text on the wire can hold, become `?`."""
+    text = json.dumps(item, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        mended: JsonObject = json.loads(text.encode(errors="replace"))
+        return mended
+    return item
+
+
 @dataclass(slots=True)
 class _Response:
     """One answer of the model, or one message to it, with the outputs of its calls."""

@@ -39,13 +39,11 @@ class Thread:
         *,
         desk: ApprovalDesk,
         outbox: Outbox,
-        release: Callable[[], Awaitable[None]],
     ) -> None:
-        """`release` lets go of what the thread holds (model, record, lock); it is called once, at the end."""
         self._parts = parts
         self._desk = desk
         self._outbox = outbox
-        self._release = release
+        self._release: list[Callable[[], Awaitable[None]]] = []
         self._waiting: deque[str] = deque()
         self._turns = 0
         self._turn: Turn | None = None
@@ -55,6 +53,10 @@ class Thread:
     @property
     def thread_id(self) -> str:
         return self._parts.thread_id
+
+    def owns(self, release: Callable[[], Awaitable[None]]) -> None:
+        """`release` lets go of something the thread holds; it is called once, when the thread has closed."""
+        self._release.append(release)
 
     def begin(self, started: ThreadStarted, warnings: tuple[Warned, ...] = ()) -> None:
         """Say what this conversation is, before anything else."""
@@ -108,7 +110,8 @@ class Thread:
         try:
             if self._running is not None:
                 await self._running
-            await self._release()
+            while self._release:
+                await self._release.pop()()
         except Exception as error:  # noqa: BLE001 - the thread ends here; its reader must hear of the end
             self._outbox.emit(
                 TurnFailed(f"the session did not close cleanly: {error or type(error).__name__}")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from agent.core.context import CALL_TYPES, History, is_call, usage_to
+from agent.core.context import CALL_TYPES, History, is_call, sound, usage_to
 from agent.core.journal import ITEM, TURN, USAGE, Journal
 from agent.errors import AgentError, ModelError
 from agent.llm.client import (
@@ -95,7 +95,7 @@ class Turn:
         clock = asyncio.create_task(self._watch_time())
         try:
             self._parts.journal.write(TURN, {"state": "started", "prompt": prompt})
-            self._say(user_message(prompt))
+            self._say(sound(user_message(prompt)))
             end = await self._steps()
         except AgentError as error:
             end = TurnFailed(str(error), error.help, self._history.usage)
@@ -164,7 +164,7 @@ class Turn:
                     case TextArrived(text):
                         self._emit(TextDelta(text))
                     case ItemArrived(item):
-                        self._take(item)
+                        self._take(sound(item))
                     case RetryScheduled(attempt, most, cause, seconds):
                         self._emit(Retrying(attempt, most, cause, seconds))
                     case ResponseDone():

@@ -235,4 +235,7 @@ class Dispatcher:
         )
 
     def _record(self, event: audit.AuditEvent) -> None:
-        self._sink.record(event)
+        try:
+            self._sink.record(event)
+        except ValueError as error:  # a text that has no form in the record, such as half a character
+            raise AuditError(f"it has no form in the record ({error})") from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import assert_never
+from pathlib import PurePath
+from typing import assert_never, cast
 
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import SandboxSpec
@@ -33,7 +34,7 @@ class Gate:
             return Judgement(
                 verdict,
                 tuple(explain.lines(verdict)),
-                explain.to_json(verdict),
+                cast("JsonObject", explain.to_json(verdict)),
                 confined(self._session, verdict),
             )
         except Exception as error:  # noqa: BLE001 - fail closed: a fault of the analysis is a refusal
@@ -46,6 +47,7 @@ class Gate:
                 verdict = check(request.script, self._policy, context)
                 arguments: Mapping[str, object] = {"cmd": request.script, "workdir": request.cwd}
             case ChangeFiles():
+                context = replace(context, protected=(*context.protected, *_guarded(request)))
                 verdict = check_files(request.accesses, self._policy, context, outside=Decision.DENY)
                 arguments = {"paths": [path for path, _ in request.accesses]}
             case UseTool():
@@ -59,7 +61,8 @@ class Gate:
                 arguments = request.arguments
             case _:
                 assert_never(request)
-        return stricter(verdict, check_tool(None, tool, arguments, self._policy, context))
+        of_tool = check_tool(None, tool, arguments, self._policy, context)
+        return stricter(verdict, of_tool, self._session)
 
     def _failed(self, tool: str, request: Request, error: Exception) -> Judgement:
         fault = f"it could not be judged ({type(error).__name__}: {error})"
@@ -68,3 +71,13 @@ class Gate:
         details: JsonObject = {"decision": "deny", "unknowns": [fault], "tool": tool}
         spec = replace(self._session, mode=SandboxMode.READ_ONLY, network=False)
         return Judgement(verdict, (fault,), details, spec, analysed=False)
+
+
+def _guarded(request: ChangeFiles) -> set[str]:
+    """Every `.git` and `.agent` on the way to a file, also of a repository inside the repository."""
+    return {
+        str(folder)
+        for path, _ in request.accesses
+        for folder in (PurePath(path), *PurePath(path).parents)
+        if folder.name.lower() in (".git", ".agent")
+    }

@@ -8,9 +8,10 @@ from typing import Protocol
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import SandboxSpec
 from agent.tools.base import Request
-from execpolicy.decision import Confinement, Decision, NetworkAccess, SandboxMode, Verdict
+from execpolicy.decision import Confinement, Decision, NetworkAccess, SandboxMode, Scope, Verdict
 
 _POWER = (SandboxMode.READ_ONLY, SandboxMode.WORKSPACE_WRITE, SandboxMode.FULL_ACCESS)
+_REACH = (Scope.ONCE, Scope.SESSION, Scope.PROJECT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Judge(Protocol):
         ...
 
 
-def stricter(verdict: Verdict, of_tool: Verdict) -> Verdict:
+def stricter(verdict: Verdict, of_tool: Verdict, session: SandboxSpec) -> Verdict:
     """`verdict`, made stricter by what the rules about the tool itself say. Their silence adds nothing."""
     speaks = any(match.enforced and match.decision is not Decision.ALLOW for match in of_tool.matches)
     if not speaks:
@@ -41,35 +42,27 @@ def stricter(verdict: Verdict, of_tool: Verdict) -> Verdict:
         decision=max(verdict.decision, of_tool.decision),
         parts=(*verdict.parts, *of_tool.parts),
         unknowns=tuple(dict.fromkeys((*verdict.unknowns, *of_tool.unknowns))),
-        confinement=_tighter(verdict.confinement, of_tool.confinement),
+        confinement=_tighter(verdict.confinement, of_tool.confinement, session),
         suggest=of_tool.suggest if harder else verdict.suggest,
-        scope=of_tool.scope or verdict.scope if harder else verdict.scope,
+        scope=min(filter(None, (verdict.scope, of_tool.scope)), key=_REACH.index, default=None),
     )
 
 
-def _tighter(one: Confinement, other: Confinement) -> Confinement:
-    modes = [mode for mode in (one.sandbox, other.sandbox) if mode is not None]
-    networks = {one.network, other.network} - {None}
-    return Confinement(
-        sandbox=min(modes, key=_POWER.index) if modes else None,
-        network=NetworkAccess.DENY
-        if NetworkAccess.DENY in networks
-        else (NetworkAccess.ALLOW if networks else None),
-    )
+def _tighter(one: Confinement, other: Confinement, session: SandboxSpec) -> Confinement:
+    modes = (one.sandbox or session.mode, other.sandbox or session.mode)
+    network = NetworkAccess.DENY if other.network is NetworkAccess.DENY else one.network
+    return Confinement(sandbox=min(modes, key=_POWER.index), network=network)
 
 
 def confined(session: SandboxSpec, verdict: Verdict) -> SandboxSpec:
-    """What a call is confined to.
+    """What a call is confined to: what the verdict asks for, and else what the session has.
 
-    A rule may always take power away. It gives more than the session has only where the whole call is
-    one command, so that the rule that asked for it is the rule that speaks about all that runs.
+    The engine lets a verdict ask for more than the session has only where the rule about every single
+    program asks for it.
     """
     asked = verdict.confinement
-    commands = [part for part in verdict.parts if part.kind == "command"]
-    alone = len(commands) == 1 and any(match.enforced for match in commands[0].matches)
-    mode, network = session.mode, session.network
-    if asked.sandbox is not None and (alone or _POWER.index(asked.sandbox) < _POWER.index(mode)):
-        mode = asked.sandbox
-    if asked.network is NetworkAccess.DENY or (asked.network is NetworkAccess.ALLOW and alone):
-        network = asked.network is NetworkAccess.ALLOW
-    return replace(session, mode=mode, network=network)
+    return replace(
+        session,
+        mode=asked.sandbox or session.mode,
+        network=session.network if asked.network is None else asked.network is NetworkAccess.ALLOW,
+    )

@@ -243,7 +243,8 @@ class Rig:
             seconds=self.seconds,
             waited=lambda: self.desk.seconds_waited,
         )
-        self.thread = Thread(parts, desk=self.desk, outbox=self.outbox, release=self.model.aclose)
+        self.thread = Thread(parts, desk=self.desk, outbox=self.outbox)
+        self.thread.owns(self.model.aclose)
 
     async def turn(
         self,

@@ -1,0 +1,227 @@
+"""Settings to objects: the one place that wires. Everything that is missing or broken is told before a turn."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import date
+from functools import cache
+
+from agent import __version__
+from agent.app import policy
+from agent.app.host import Host, Stored
+from agent.config.load import ensure_home
+from agent.config.model import Settings
+from agent.core import instructions
+from agent.core.context import sound
+from agent.core.prompts import Surroundings, opening
+from agent.core.thread import Outbox, Thread
+from agent.core.turn import TurnParts
+from agent.errors import ConfigError
+from agent.llm.client import ModelClient
+from agent.llm.responses import ResponsesClient
+from agent.llm.retry import Backoff, RetryingClient
+from agent.process.environ import child_environment
+from agent.protocol.events import ThreadStarted, Warned
+from agent.sandbox.base import Sandbox
+from agent.sandbox.select import select
+from agent.sandbox.spec import SandboxSpec
+from agent.tools.approval import ApprovalDesk
+from agent.tools.dispatch import Dispatcher
+from agent.tools.edit import PatchTool
+from agent.tools.gate import Gate
+from agent.tools.plan import PlanTool
+from agent.tools.registry import Registry
+from agent.tools.shell import ShellLimits, ShellTool
+from compliance import events as audit
+from compliance.errors import AuditError
+from compliance.log import AuditLog
+from compliance.redact import Redactor
+from compliance.secrets import secret_values
+from compliance.sink import AuditSink, FanOut
+from execpolicy.decision import SandboxMode
+
+_BASH = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash")
+
+
+def compose(settings: Settings) -> Host:
+    """A host for `settings`. Raises `AgentError` for what would keep every thread from working."""
+    ensure_home(settings.agent_home)
+    in_force = policy.load(settings)
+    sandboxes = _sandboxes(settings)
+    sandboxes(settings.sandbox)
+    bash = _bash()
+    environment = cache(lambda: _child_environment(settings))
+
+    def wire(stored: Stored, stack: AsyncExitStack) -> Thread:
+        return _thread(settings, in_force, sandboxes, bash, environment, stored, stack)
+
+    return Host(settings, wire)
+
+
+def _thread(
+    settings: Settings,
+    in_force: policy.PolicyInForce,
+    sandboxes: Callable[[SandboxMode], Sandbox],
+    bash: str,
+    environment: Callable[[], Mapping[str, str]],
+    stored: Stored,
+    stack: AsyncExitStack,
+) -> Thread:
+    found = instructions.find(
+        settings.agent_home, settings.workspace, settings.cwd, settings.project_doc_max_bytes
+    )
+    outbox = Outbox()
+    desk = ApprovalDesk(outbox.emit, attended=settings.interactive)
+    spec = policy.session_spec(settings, in_force.files)
+    sink = _record(settings, in_force, stored, stack)
+    model = _model(settings, stored.thread_id, stack)
+    dispatcher = Dispatcher(
+        session=stored.thread_id,
+        registry=_tools(settings, bash, environment),
+        gate=Gate(in_force.policy, policy.context_maker(settings, in_force.files, environment), spec),
+        desk=desk,
+        sink=sink,
+        sandboxes=sandboxes,
+        emit=outbox.emit,
+    )
+    parts = TurnParts(
+        thread_id=stored.thread_id,
+        model=model,
+        model_name=settings.model,
+        dispatcher=dispatcher,
+        history=stored.history,
+        journal=stored.journal,
+        emit=outbox.emit,
+        opening=tuple(map(sound, opening(_surroundings(settings, spec, found.text)))),
+        max_steps=settings.max_steps,
+        seconds=settings.turn_seconds,
+        waited=lambda: desk.seconds_waited,
+    )
+    thread = Thread(parts, desk=desk, outbox=outbox)
+    started = ThreadStarted(
+        stored.thread_id, stored.resumed, settings.model, str(settings.cwd), settings.sandbox.value
+    )
+    thread.begin(started, (*in_force.warnings, *map(Warned, found.warnings)))
+    return thread
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def _tools(settings: Settings, bash: str, environment: Callable[[], Mapping[str, str]]) -> Registry:
+    cwd = str(settings.cwd)
+    limits = ShellLimits(
+        seconds=settings.command_seconds,
+        output_tokens=settings.tool_output_token_limit,
+        output_bytes=settings.output_bytes,
+    )
+    return Registry(
+        (
+            ShellTool(bash=bash, cwd=cwd, environment=environment, limits=limits),
+            PatchTool(cwd),
+            PlanTool(cwd),
+        )
+    )
+
+
+def _model(settings: Settings, thread_id: str, stack: AsyncExitStack) -> ModelClient:
+    base_url, key = settings.base_url, settings.api_key or "none"
+    if settings.scripted:
+        from agent.llm.first_task import script
+        from agent.llm.scripted import ScriptedServer
+
+        # A resumed thread meets a new server: without the label it would count its calls from one again.
+        server = ScriptedServer(script, label=f"{os.urandom(3).hex()}_")
+        server.start()
+        stack.callback(server.stop)
+        base_url = server.base_url
+    client = RetryingClient(
+        ResponsesClient(
+            base_url=base_url,
+            api_key=key,
+            connect_seconds=settings.connect_seconds,
+            idle_seconds=settings.stream_idle_seconds,
+        ),
+        Backoff(retries=settings.stream_max_retries),
+    )
+    stack.push_async_callback(client.aclose)
+    return client
+
+
+def _record(
+    settings: Settings, in_force: policy.PolicyInForce, stored: Stored, stack: AsyncExitStack
+) -> AuditSink:
+    secrets = {*secret_values(os.environ), *filter(None, (settings.api_key,))}
+    try:
+        sink = FanOut(Redactor(sorted(secrets)).event, AuditLog(settings.audit))
+        stack.callback(sink.close)
+        sink.record(
+            audit.SessionStarted(
+                stored.thread_id,
+                agent_version=__version__,
+                model=settings.model,
+                cwd=str(settings.cwd),
+                workspace=str(settings.workspace),
+                sandbox=settings.sandbox.value,
+                approval="user" if settings.interactive else "nobody",
+                user=_user(),
+                host=platform.node(),
+                resumed=stored.resumed,
+            )
+        )
+        files = tuple(
+            audit.PolicyFile(file.path, file.layer.word, file.digest, file.usable) for file in in_force.files
+        )
+        sink.record(audit.PolicyLoaded(stored.thread_id, files, in_force.errors))
+    except AuditError as error:
+        raise ConfigError(f"the audit record cannot be written: {error}", error.help) from error
+    stack.callback(sink.record, audit.SessionEnded(stored.thread_id, "closed"))
+    return sink
+
+
+def _surroundings(settings: Settings, spec: SandboxSpec, text: str) -> Surroundings:
+    return Surroundings(
+        cwd=str(settings.cwd),
+        workspace=spec.workspace,
+        writable=spec.writable,
+        mode=spec.mode,
+        network=spec.network,
+        can_ask=settings.interactive,
+        today=date.today().isoformat(),
+        instructions=text,
+    )
+
+
+def _sandboxes(settings: Settings) -> Callable[[SandboxMode], Sandbox]:
+    """One back end a mode, looked for once: it costs a trial run."""
+    return cache(lambda mode: select(mode, untrusted=(str(settings.workspace),)))
+
+
+def _child_environment(settings: Settings) -> dict[str, str]:
+    """INVARIANT: neither the variable that holds the key nor another one with the same value."""
+    key = settings.api_key
+    return child_environment(
+        {
+            name: value
+            for name, value in os.environ.items()
+            if name != settings.env_key and not (key is not None and key in value)
+        }
+    )
+
+
+def _bash() -> str:
+    for path in _BASH:
+        if os.access(path, os.X_OK):
+            return path
+    raise ConfigError("there is no bash on this machine", f"install it as one of: {', '.join(_BASH)}")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""

@@ -1,0 +1,88 @@
+"""Opens and resumes threads: their store, their lock, their history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from agent.config.model import Settings
+from agent.core.context import History, replay
+from agent.core.journal import Journal, NoJournal
+from agent.core.thread import Thread
+from agent.protocol.items import JsonObject
+from agent.sessions.store import SessionInfo, SessionMeta, SessionStore, new_thread_id
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A thread as the disk knows it."""
+
+    thread_id: str
+    history: History
+    journal: Journal
+    resumed: bool
+
+
+# Makes the thread. What it opens goes on the stack, which is closed when the thread is.
+Wire = Callable[[Stored, AsyncExitStack], Thread]
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreJournal:
+    store: SessionStore
+    thread_id: str
+
+    def write(self, kind: str, payload: JsonObject) -> None:
+        self.store.append(self.thread_id, kind, payload)
+
+
+class Host:
+    """Threads of one set of settings."""
+
+    def __init__(self, settings: Settings, wire: Wire) -> None:
+        self._settings = settings
+        self._wire = wire
+
+    async def open(self) -> Thread:
+        """A new thread."""
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            if settings.ephemeral:
+                stored = Stored(new_thread_id(time.time()), History(), NoJournal(), resumed=False)
+            else:
+                store = stack.enter_context(SessionStore.open(settings.database))
+                meta = SessionMeta(
+                    cwd=str(settings.cwd), workspace=str(settings.workspace), model=settings.model
+                )
+                thread_id = store.create(meta)
+                stack.enter_context(store.lock(thread_id))
+                stored = Stored(thread_id, History(), _StoreJournal(store, thread_id), resumed=False)
+            return self._opened(stored, stack)
+
+    async def resume(self, thread_id: str) -> Thread:
+        """A stored thread, where it was. Raises `SessionError` when another process has it."""
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            store = stack.enter_context(SessionStore.open(settings.database))
+            found = store.find(thread_id).thread_id
+            stack.enter_context(store.lock(found))
+            history = History()
+            replay(((event.kind, event.payload) for event in store.events(found)), history)
+            stored = Stored(found, history, _StoreJournal(store, found), resumed=True)
+            return self._opened(stored, stack)
+
+    def sessions(self, limit: int = 1000) -> tuple[SessionInfo, ...]:
+        """What is stored, the last used first."""
+        if not self._settings.database.exists():
+            return ()
+        with SessionStore.open(self._settings.database) as store:
+            return store.list(limit=limit)
+
+    def _opened(self, stored: Stored, stack: AsyncExitStack) -> Thread:
+        thread = self._wire(stored, stack)
+        # From here on the thread lets go of what it holds; before, a failure on the way does.
+        kept = stack.pop_all()
+        thread.owns(kept.aclose)
+        return thread

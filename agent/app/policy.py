@@ -1,0 +1,151 @@
+"""The policy in force, and what a person must know about it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config.model import Settings
+from agent.errors import ConfigError
+from agent.protocol.events import Warned
+from agent.sandbox.spec import SandboxSpec
+from execpolicy.bundle.load import FileUse, Loaded, load_policy
+from execpolicy.bundle.machine import context_for, layer_sources
+from execpolicy.decision import Layer, SandboxMode
+from execpolicy.diagnostics import Diagnostic, render
+from execpolicy.engine.context import CheckContext, FactValue
+from execpolicy.engine.policy import Policy
+
+_TEMP = ("/tmp", "/var/tmp")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    """The compiled rules, where they came from, and the warnings to show at the start."""
+
+    policy: Policy
+    files: tuple[FileUse, ...]
+    errors: tuple[str, ...]  # one line each, for the record
+    warnings: tuple[Warned, ...]
+
+
+def load(settings: Settings) -> PolicyInForce:
+    """All layers. A file named for this run that cannot be used is fatal, with everything that is wrong."""
+    sources = layer_sources(
+        settings.agent_home, settings.workspace, settings.policy_files, trusted=settings.trusted
+    )
+    loaded = load_policy(sources, cache_dir=settings.cache)
+    named = {str(path) for path in settings.policy_files}
+    broken = [file for file in loaded.broken if file.layer is Layer.SESSION and file.path in named]
+    if broken:
+        texts = [
+            render(found) for found in loaded.diagnostics if found.source.path in {f.path for f in broken}
+        ]
+        raise ConfigError(
+            "\n\n".join((*texts, f"{len(broken)} rule file(s) named for this run cannot be used")),
+            "repair the rules: `agent policy check` shows the same errors",
+        )
+    return PolicyInForce(
+        loaded.policy,
+        loaded.files,
+        tuple(_line(found) for found in loaded.diagnostics),
+        tuple(_warnings(settings, loaded)),
+    )
+
+
+def _warnings(settings: Settings, loaded: Loaded) -> list[Warned]:
+    warnings = [Warned(render(found)) for found in loaded.diagnostics]
+    warnings += [
+        Warned(f"`{file.path}` is broken: what it allows is not allowed, what it denies stays denied")
+        for file in loaded.broken
+    ]
+    if not loaded.files:
+        what = "every command is asked about" if settings.interactive else "every command is refused"
+        warnings.append(
+            Warned(
+                f"there is no policy: {what}",
+                f"name a rule file with --policy, or put one into {settings.rules}",
+            )
+        )
+    return warnings
+
+
+def _line(found: Diagnostic) -> str:
+    line, column = found.source.position(found.span.start)
+    return f"{found.source.path}:{line}:{column}: {found.severity.value}[{found.code}]: {found.message}"
+
+
+def session_spec(settings: Settings, files: tuple[FileUse, ...]) -> SandboxSpec:
+    """What every command of the session is confined to, unless a verdict says otherwise."""
+    workspace = str(settings.workspace)
+    home = str(settings.agent_home)
+    holds_us = settings.workspace.is_relative_to(home) or settings.cwd.is_relative_to(home)
+    return SandboxSpec(
+        mode=settings.sandbox,
+        workspace=workspace,
+        writable=tuple(map(str, settings.writable)),
+        protected=tuple(dict.fromkeys((home, *_own(settings), *map(str, rule_places(settings, files))))),
+        hidden=() if holds_us else (home,),
+        network=settings.network or settings.sandbox is SandboxMode.FULL_ACCESS,
+    )
+
+
+def _own(settings: Settings) -> list[str]:
+    folders = dict.fromkeys((settings.workspace, settings.cwd))
+    return [str(folder / name) for folder in folders for name in (".git", ".agent")]
+
+
+def rule_places(settings: Settings, files: tuple[FileUse, ...]) -> tuple[Path, ...]:
+    """The rule files, and the folders they stand in unless work has to be possible there."""
+    roots = [settings.workspace, settings.cwd, *settings.writable, *temp_folders()]
+    places: dict[Path, None] = {}
+    for file in files:
+        path = Path(file.path)
+        for one in dict.fromkeys((path, Path(os.path.realpath(path)))):
+            places[one] = None
+            if not any(root.is_relative_to(one.parent) for root in roots):
+                places[one.parent] = None
+    return tuple(places)
+
+
+def temp_folders() -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(Path(os.path.realpath(path)) for path in (*_TEMP, tempfile.gettempdir())))
+
+
+def context_maker(
+    settings: Settings, files: tuple[FileUse, ...], environ: Callable[[], Mapping[str, str]]
+) -> Callable[[str], CheckContext]:
+    """The facts of the moment for a folder. `environ` is what a command will see."""
+    facts: dict[str, FactValue] = {
+        "cwd": str(settings.cwd),
+        "workspace": str(settings.workspace),
+        "interactive": settings.interactive,
+        "agent": "agent",
+        "model": settings.model,
+        "sandbox": settings.sandbox.value,
+        "network": "allow" if settings.network else "deny",
+        "approval_policy": "ask" if settings.interactive else "never",
+    }
+    writable = (*settings.writable, *temp_folders())
+    protected = (
+        settings.cwd / ".git",
+        settings.cwd / ".agent",
+        *rule_places(settings, files),
+    )
+
+    def context(cwd: str) -> CheckContext:
+        return context_for(
+            Path(cwd),
+            workspace=settings.workspace,
+            agent_home=settings.agent_home,
+            writable=writable,
+            protected=protected,
+            sandbox=settings.sandbox,
+            facts={**facts, "cwd": cwd},
+            environ=environ(),
+        )
+
+    return context
