@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from execpolicy.facts import Word
+from execpolicy.shell.carriers_awk import awk
 from execpolicy.shell.carriers_base import NOTHING, Carried, Pad, ShellText, StdinScript
-from execpolicy.shell.carriers_find import find
-from execpolicy.shell.carriers_options import known, scan
+from execpolicy.shell.carriers_builtins import condition, evaluate, export, opaque, trap
+from execpolicy.shell.carriers_code import code, make
+from execpolicy.shell.carriers_files import copy, curl, dd, sevenzip, tar, unzip, wget
+from execpolicy.shell.carriers_find import fd, find
+from execpolicy.shell.carriers_hosts import behind_dashes, git, network, pod, socat, ssh, subcommand
+from execpolicy.shell.carriers_options import known, scan_all
+from execpolicy.shell.carriers_sed import sed
 from execpolicy.shell.carriers_shells import shell
-from execpolicy.shell.carriers_wrappers import env, joined, query, rest_of_line, sudo, xargs
+from execpolicy.shell.carriers_texts import each, entr, flock, parallel, script, start, su, watch
+from execpolicy.shell.carriers_wrappers import (
+    applet,
+    env,
+    joined,
+    package,
+    query,
+    rest_of_line,
+    sudo,
+    xargs,
+)
 from execpolicy.shell.catalogue import Entry, Form, program
 
 __all__ = ["Carried", "ShellText", "StdinScript", "see_through"]
@@ -28,27 +44,67 @@ def see_through(argv: Argv) -> Carried:
     entry = program(name.rpartition("/")[2])
     if entry is None:
         return NOTHING
-    return FORMS[entry.form](name.rpartition("/")[2], entry, argv)
+    return look_into(name.rpartition("/")[2], entry, argv)
 
 
 def plain(name: str, entry: Entry, argv: Argv) -> Carried:
     """A program that runs nothing but what its options say."""
     pad = Pad(name, entry)
-    read = scan(argv, entry.options, operands=len(argv))
+    read = scan_all(argv, entry.options)
     pad.doubts(read)
     pad.roles(read)
-    pad.operand_roles(read.operands)
+    pad.operand_roles(read)
+    pad.runs_code(read, argv[0])
     return pad.carried()
+
+
+def look_into(name: str, entry: Entry, argv: Argv) -> Carried:
+    """Read `argv` as its form says."""
+    return FORMS[entry.form](name, entry, argv)
 
 
 FORMS: Mapping[Form, Callable[[str, Entry, Argv], Carried]] = {
     Form.PLAIN: plain,
     Form.ARGV: rest_of_line,
+    Form.DDASH: behind_dashes,
+    Form.POD: pod,
+    Form.SUB: subcommand(look_into),
+    Form.GIT: git(look_into),
     Form.JOIN: joined,
-    Form.QUERY: query,
+    Form.EACH: each,
+    Form.SHELL: shell,
     Form.ENV: env,
     Form.SUDO: sudo,
+    Form.SU: su,
     Form.XARGS: xargs,
-    Form.SHELL: shell,
+    Form.PARALLEL: parallel,
+    Form.WATCH: watch,
+    Form.ENTR: entr,
+    Form.FLOCK: flock,
+    Form.SCRIPT: script,
+    Form.START: start,
+    Form.PACKAGE: package,
+    Form.APPLET: applet,
     Form.FIND: find,
+    Form.FD: fd,
+    Form.CODE: code,
+    Form.AWK: awk,
+    Form.SED: sed,
+    Form.MAKE: make,
+    Form.SSH: ssh,
+    Form.IP: network,
+    Form.SOCAT: socat,
+    Form.QUERY: query,
+    Form.EVAL: evaluate,
+    Form.TRAP: trap,
+    Form.TEST: condition,
+    Form.EXPORT: export,
+    Form.OPAQUE: opaque,
+    Form.COPY: copy,
+    Form.TAR: tar,
+    Form.UNZIP: unzip,
+    Form.SEVENZIP: sevenzip,
+    Form.DD: dd,
+    Form.CURL: curl,
+    Form.WGET: wget,
 }

@@ -155,6 +155,8 @@ class Pad:
             self.assign(value)
         elif role is Role.ARITH:
             self.arith(value)
+        elif role is Role.TRANSPORT:
+            self.transport(value)
 
     def assign(self, word: Word) -> bool:
         """Note NAME=VALUE; False when the word is not one for certain."""
@@ -175,10 +177,35 @@ class Pad:
         if text is None or "[" in text:
             self.unknown("a subscript is evaluated by the shell", word)
 
-    def operand_roles(self, operands: tuple[Word, ...]) -> None:
+    def transport(self, word: Word) -> None:
+        """Note an address of git: `ext::CMD` and unknown helpers run programs."""
+        scheme, colons, _ = word.prefix.partition("::")
+        if colons and scheme.isidentifier() and scheme not in ("http", "https", "git", "ssh", "file"):
+            self.unknown(f"git runs a helper for `{scheme}::`", word)
+        elif known(word) is None and not word.prefix:
+            self.unknown("an address of git that is not known may name a program", word)
+
+    def runs_code(self, scan: Scan, at: Word) -> None:
+        """Note that a program runs text of its own, unless it was only asked about itself."""
+        if self.entry.code and not scan.has(*self.entry.inert):
+            self.unknown(
+                self.entry.note or f"`{self.program}` runs program text", at, code=not self.entry.hard
+            )
+
+    def operand_roles(self, read: Scan) -> None:
         """Note what operands mean by their places."""
         entry = self.entry
-        places = list(operands)
+        places = list(read.operands)
+        if entry.leading is not None and places and not read.has(*entry.leading):
+            places.pop(0)
+        if read.has(*entry.write_with):
+            for place in places:
+                self.touch(place, Access.WRITE)
+            return
+        if read.has(*entry.read_with):
+            for place in places:
+                self.touch(place, Access.READ)
+            return
         what = f"operand of {self.program}"
         if entry.first is not None and places:
             first = places.pop(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from execpolicy.facts import Access, Word, WordKind
 from execpolicy.shell.carriers_base import Carried, Pad
-from execpolicy.shell.carriers_options import known, may_be_option
+from execpolicy.shell.carriers_options import known, may_be_option, scan_all
 from execpolicy.shell.carriers_wrappers import replaced
 from execpolicy.shell.catalogue import Entry
 
@@ -96,3 +96,55 @@ def _execute(pad: Pad, argv: Argv, at: int, action: str, found: Word) -> int:
         )
     )
     return end + 1
+
+
+def fd(program: str, entry: Entry, argv: Argv) -> Carried:
+    """`fd PATTERN [FOLDER] -x CMD`: the command goes on to `;` or the end."""
+    pad = Pad(program, entry)
+    words = list(argv)
+    at = 1
+    while at < len(words):
+        text = known(words[at])
+        action = text if text in ("-x", "-X", "--exec", "--exec-batch") else _attached(text)
+        if action is None:
+            at += 1
+            continue
+        end = next((place for place in range(at + 1, len(words)) if known(words[place]) == ";"), len(words))
+        found = Word.unknown(
+            "a file that fd comes upon", raw="{}", prefix="", many=action in ("-X", "--exec-batch")
+        )
+        command = words[at + 1 : end]
+        if "=" in (text or ""):
+            command.insert(0, Word.literal((text or "").partition("=")[2], span=words[at].span))
+        filled = [_placed(word) for word in command]
+        pad.argvs.append(tuple(filled) if filled != command else (*filled, found))
+        del words[at : end + 1]
+    read = scan_all(tuple(words), entry.options)
+    pad.unknowns.extend(read.doubts)
+    for folder in read.operands[1:]:
+        pad.touch(folder, Access.READ)
+    return pad.carried()
+
+
+def _attached(text: str | None) -> str | None:
+    name, equals, _ = (text or "").partition("=")
+    if equals and name in ("--exec", "--exec-batch"):
+        return name
+    # A cluster that ends in x or X (`-Hx rm`) has the same meaning.
+    if (
+        text
+        and len(text) > 2
+        and text[0] == "-"
+        and text[1] != "-"
+        and text[-1] in "xX"
+        and text[1:-1].isalpha()
+    ):
+        return f"-{text[-1]}"
+    return None
+
+
+def _placed(word: Word) -> Word:
+    for mark in ("{}", "{/}", "{//}", "{.}", "{/.}"):
+        if mark in (known(word) or ""):
+            return replaced(word, mark, "a file that fd comes upon")
+    return word

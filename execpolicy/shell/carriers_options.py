@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from execpolicy.facts import Unknown, Word, WordKind
 
@@ -84,9 +84,12 @@ def scan(argv: tuple[Word, ...], spec: OptionSpec, *, operands: int = 0) -> Scan
     Without `permute` reading stops after `operands` operands, at the word where the carried command
     starts. A doubt says where the reading may be wrong.
     """
-    reading = _Reading(argv, spec, operands)
-    reading.run()
-    return Scan(tuple(reading.options), tuple(reading.operands), reading.at, tuple(reading.doubts))
+    return _Reading(argv, spec, operands).run()
+
+
+def scan_all(argv: tuple[Word, ...], spec: OptionSpec) -> Scan:
+    """Read every word behind `argv[0]`: nothing is carried by them."""
+    return _Reading(argv, replace(spec, permute=True), 0).run()
 
 
 class _Reading:
@@ -99,7 +102,11 @@ class _Reading:
         self.operands: list[Word] = []
         self.doubts: list[Unknown] = []
 
-    def run(self) -> None:
+    def run(self) -> Scan:
+        self._read()
+        return Scan(tuple(self.options), tuple(self.operands), self.at, tuple(self.doubts))
+
+    def _read(self) -> None:
         while self.at < len(self.argv):
             word = self.argv[self.at]
             text = known(word)
@@ -110,7 +117,7 @@ class _Reading:
                 self.at += 1
                 self._operands_only()
                 return
-            elif self._is_option(text):
+            elif self._is_option(text) and (self.spec.permute or not self.operands):
                 self._option(word, text)
             elif not self._operand(word):
                 return
@@ -141,7 +148,7 @@ class _Reading:
             self.options.append(Given(short, tail(word, 2), self.at))
             self.at += 1
             return True
-        if may_be_option(word):
+        if may_be_option(word) and (self.spec.permute or not self.operands):
             self.doubts.append(Unknown(f"`{word.raw}` is not known and may be an option", word.span))
         return self._operand(word)
 

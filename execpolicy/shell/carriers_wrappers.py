@@ -15,6 +15,7 @@ def _begin(program: str, entry: Entry, argv: Argv, *, operands: int = 0) -> tupl
     read = scan(argv, entry.options, operands=operands)
     pad.doubts(read)
     pad.roles(read)
+    pad.runs_code(read, argv[0])
     return pad, read
 
 
@@ -38,7 +39,7 @@ def rest_of_line(program: str, entry: Entry, argv: Argv) -> Carried:
     if entry.assigns:
         rest = _assignments(pad, rest)
     if rest and entry.join:
-        _joined(pad, rest)
+        joined_words(pad, rest)
     elif rest:
         pad.argvs.append(rest)
     elif entry.default == "shell":
@@ -53,13 +54,14 @@ def joined(program: str, entry: Entry, argv: Argv) -> Carried:
     pad, read = _begin(program, entry, argv, operands=entry.skip)
     rest = argv[read.rest :]
     if rest:
-        _joined(pad, rest)
+        joined_words(pad, rest)
     elif entry.default == "shell":
         pad.stdin_script("sh", argv[0])
     return pad.carried()
 
 
-def _joined(pad: Pad, words: Argv) -> None:
+def joined_words(pad: Pad, words: Argv) -> None:
+    """Words that are joined by blanks and read by a shell."""
     texts = [known(word) for word in words]
     if any(text is None for text in texts):
         pad.unknown(f"the shell text of `{pad.program}` is not known", words[0])
@@ -160,3 +162,25 @@ def replaced(word: Word, mark: str, why: str, *, many: bool = False, prefix: str
 def _cut(word: Word, mark: str, why: str, many: bool, prefix: str) -> Word:
     before = word.prefix.partition(mark)[0]
     return Word.unknown(why, raw=word.raw, prefix=before + prefix, many=many or word.many, span=word.span)
+
+
+def applet(program: str, entry: Entry, argv: Argv) -> Carried:
+    """`busybox CMD`: the rest is a command line of its own."""
+    pad = Pad(program, entry)
+    rest = argv[1:]
+    if not rest:
+        return pad.carried(transparent=False)
+    if rest[0].prefix.startswith("-"):
+        pad.unknown(f"an option of `{program}`", rest[0])
+        return pad.carried(transparent=False)
+    pad.argvs.append(rest)
+    return pad.carried()
+
+
+def package(program: str, entry: Entry, argv: Argv) -> Carried:
+    """`npx PACKAGE`: what it fetches and runs is known by its name only."""
+    pad, read = _begin(program, entry, argv)
+    if not read.has(*entry.inert):
+        at = argv[read.rest] if read.rest < len(argv) else argv[0]
+        pad.unknown(f"`{program}` may fetch a package and run it", at, code=True)
+    return pad.carried()

@@ -24,29 +24,47 @@ class Form(enum.Enum):
 
     PLAIN = "plain"  # runs nothing but what its options say
     ARGV = "argv"  # the command is the rest of the line
+    DDASH = "ddash"  # the command stands behind `--`
+    POD = "pod"  # behind `--`, or behind the first operand
     SUB = "sub"  # a subcommand decides
-    JOIN = "join"  # all operands, joined by blanks, are shell text
+    GIT = "git"
+    JOIN = "join"  # the rest of the line, joined by blanks, is shell text
+    EACH = "each"  # every operand is shell text
     SHELL = "shell"  # sh: -c TEXT, a script file, or standard input
     ENV = "env"
     SUDO = "sudo"
     SU = "su"
     XARGS = "xargs"
     PARALLEL = "parallel"
+    WATCH = "watch"
+    ENTR = "entr"
+    FLOCK = "flock"
+    SCRIPT = "script"
+    START = "start"  # start-stop-daemon
+    PACKAGE = "package"  # npx: fetches a package and runs it
+    APPLET = "applet"  # busybox: the rest is a command line of its own
     FIND = "find"
     FD = "fd"
     CODE = "code"  # an interpreter: program text in an option, a script file, or standard input
     AWK = "awk"
     SED = "sed"
-    GIT = "git"
+    MAKE = "make"
     SSH = "ssh"
-    TAR = "tar"
-    DD = "dd"
+    IP = "ip"
     SOCAT = "socat"
     QUERY = "query"  # `command`: runs the rest unless -v or -V asks about it
-    APPLET = "applet"  # busybox: the rest is a command line of its own
-    OPAQUE = "opaque"  # changes what later words mean
-    MAKE = "make"
     EVAL = "eval"
+    TRAP = "trap"
+    TEST = "test"
+    EXPORT = "export"
+    OPAQUE = "opaque"  # changes what later words mean
+    COPY = "copy"
+    TAR = "tar"
+    UNZIP = "unzip"
+    SEVENZIP = "sevenzip"
+    DD = "dd"
+    CURL = "curl"
+    WGET = "wget"
 
 
 class Role(enum.Enum):
@@ -65,6 +83,7 @@ class Role(enum.Enum):
     CHDIR = "chdir"
     ASSIGN = "assign"  # NAME=VALUE for the environment of what is run
     ARITH = "arith"  # names a variable whose subscript a shell evaluates
+    TRANSPORT = "transport"  # where git fetches from: may name a program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +103,24 @@ class Entry:
     last: Role | None = None  # of the last operand, when there are two or more
     join: bool = False  # the carried words are joined and read by a shell
     subs: Mapping[str, Raw]  # subcommand -> its entry, not yet read
+    strip: bool = False  # options in front of the subcommand are taken out
+    otherwise: str = ""  # `code`: a subcommand that is not listed runs program text
+    code: bool = False  # runs program text whatever it is told
+    hard: bool = False  # ... of a kind that an allow does not cover
+    source: bool = False
+    inert: frozenset[str] = frozenset()
+    leading: frozenset[str] | None = None  # None: the first operand is one like the others
+    read_with: frozenset[str] = frozenset()
+    write_with: frozenset[str] = frozenset()
+    inplace: frozenset[str] = frozenset()
+    modules: frozenset[str] = frozenset()
+    settings: frozenset[str] = frozenset()
+    risky: frozenset[str] = frozenset()
     note: str = ""
+
+
+# Fields that name options: such an option is a known one, a flag unless it stands among those with a value.
+LISTS = ("inert", "leading", "read_with", "write_with", "inplace", "risky")
 
 
 def _words(raw: Raw, key: str) -> frozenset[str]:
@@ -114,7 +150,9 @@ def entry(raw: Raw) -> Entry:
         options=OptionSpec(
             values=_words(raw, "values"),
             optional=_words(raw, "optional"),
-            flags=_words(raw, "flags"),
+            flags=_words(raw, "flags")
+            | frozenset(word for key in LISTS for word in _words(raw, key))
+            | frozenset(option for option in roles if option.startswith(("-", "+"))),
             strict=bool(raw.get("strict", False)),
             permute=bool(raw.get("permute", False)),
             single=bool(raw.get("single", False)),
@@ -135,6 +173,19 @@ def entry(raw: Raw) -> Entry:
             for names, sub in _mapping(raw, "subs").items()
             for name in names.split()
         },
+        strip=bool(raw.get("strip", False)),
+        otherwise=str(raw.get("otherwise", "")),
+        code=bool(raw.get("code", False)),
+        hard=bool(raw.get("hard", False)),
+        source=bool(raw.get("source", False)),
+        inert=_words(raw, "inert"),
+        leading=_words(raw, "leading") if "leading" in raw else None,
+        read_with=_words(raw, "read_with"),
+        write_with=_words(raw, "write_with"),
+        inplace=_words(raw, "inplace"),
+        modules=_words(raw, "modules"),
+        settings=_words(raw, "settings"),
+        risky=_words(raw, "risky"),
         note=str(raw.get("note", "")),
     )
 
