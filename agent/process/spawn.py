@@ -56,6 +56,9 @@ async def run(
             except TimeoutError:
                 timed_out = True
                 await child.stop()
+            except asyncio.CancelledError:
+                await child.stop()  # cancelled once more: killed at once
+                raise
             await child.drain()
         finally:
             child.close()
@@ -193,11 +196,6 @@ class _Child:
 
     def close(self) -> None:
         """Leave nothing: not a process, not a descriptor."""
-        if not self._end.done():
-            # Cancelled: a chance to end well, then the end.
-            self._signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_GRACE)
         self._signal(signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_REAP)
