@@ -113,21 +113,34 @@ def invoke(command: Any, words: list[str], name: str) -> int:
     """Run `command`; wrong usage is told in one line and a hint."""
     import typer
 
-    from agent.cli.report import FAILED, USAGE, tell
+    from agent.cli.report import FAILED, tell
 
     usage_error: type[Any] = typer.BadParameter.__mro__[1]
     try:
         result = command.main(args=words, prog_name=name, standalone_mode=False)
     except usage_error as error:
         context = error.ctx
-        path = context.command_path if context is not None else name
-        message = str(error.format_message()).rstrip(".").replace("'", "`").replace("Value error, ", "")
-        if "\n" in message:  # a folder of commands without a command: its help text
-            print(message, file=sys.stderr)
-            return USAGE
-        tell(message[:1].lower() + message[1:], f"see `{path} --help`")
-        return USAGE
+        return _wrong_usage(error, context.command_path if context is not None else name)
     except typer.Abort:
         tell("interrupted")
         return FAILED
     return result if isinstance(result, int) else 0
+
+
+def _wrong_usage(error: Any, path: str) -> int:
+    from agent.cli.report import USAGE, tell
+
+    see = f"see `{path} --help`"
+    message = str(error.format_message()).rstrip(".").replace("'", "`").replace("Value error, ", "")
+    option = getattr(error, "option_name", None)
+    close = getattr(error, "possibilities", None)
+    if "\n" in message:  # a folder of commands without a command: its help text
+        print(message, file=sys.stderr)
+    elif option and message.startswith("No such option"):
+        tell(f"no such option `{option}`", f"did you mean `{close[0]}`? {see}" if close else see)
+    elif message.startswith("Got unexpected extra argument"):
+        words = message.partition(" (")[2].removesuffix(")")
+        tell(f"unexpected words `{words}`", f"a prompt of several words stands in quotes; {see}")
+    else:
+        tell(message[:1].lower() + message[1:], see)
+    return USAGE

@@ -50,10 +50,7 @@ def report(error: BaseException) -> int:
 
 def tell(message: str, help: str = "") -> None:
     """`message` and the remedy, one or more lines on standard error."""
-    from agent.protocol.plain import visible
+    from agent.protocol.plain import labelled
 
-    lines = ["error: " + visible(line) for line in message.split("\n")]
-    if help:
-        lines.append("help: " + visible(help))
-    text = "\n".join(lines)
+    text = labelled("error", message) + ("\n" + labelled("help", help) if help else "")
     print(text.encode("utf-8", "replace").decode("utf-8"), file=sys.stderr, flush=True)

@@ -30,7 +30,7 @@ from agent.protocol.events import (
     TurnStarted,
     Warned,
 )
-from agent.protocol.plain import command_text, one_line, output_text, visible
+from agent.protocol.plain import command_text, labelled, one_line, output_text, visible
 from agent.protocol.verdicts import reason, rule_place, way_out
 from execpolicy.decision import Decision
 
@@ -79,7 +79,7 @@ class HumanText:
             case Retrying(attempt, most, cause, seconds):
                 self._line(f"retry {attempt}/{most} in {seconds:.1f}s: {one_line(cause, 500)}")
             case Warned(message, help):
-                self._line(f"warning: {visible(message)}")
+                self._line(labelled("warning", message))
                 if help:
                     self._line(f"help: {visible(help)}")
             case TurnCompleted(usage):

@@ -6,6 +6,7 @@ import re
 
 # Colours and other renditions of command output: dropped, they carry no text.
 _RENDITION = re.compile("\x1b\\[[0-9;:]*m")
+_RENDERED = re.compile(r"(error|warning|note)\[")  # how a diagnostic begins
 _GAP = re.compile(r"[^\S\n]{40,}")
 _BLANK = re.compile(r"\n(?:[^\S\n]*\n){4,}")
 
@@ -47,3 +48,14 @@ def _picture(found: re.Match[str]) -> str:
     if code == 0x7F:
         return "␡"
     return f"⟨U+{code:04X}⟩"
+
+
+def labelled(word: str, message: str) -> str:
+    """`visible` lines that each begin with `word:`; a rendered diagnostic has its own label and keeps it."""
+    paragraphs: list[str] = []
+    for paragraph in visible(message).split("\n\n"):
+        if _RENDERED.match(paragraph):
+            paragraphs.append(paragraph + "\n")
+        else:
+            paragraphs.append("\n".join(f"{word}: {line}" for line in paragraph.split("\n") if line))
+    return "\n".join(paragraphs).rstrip("\n")

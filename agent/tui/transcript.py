@@ -30,7 +30,7 @@ from agent.protocol.events import (
     TurnStarted,
     Warned,
 )
-from agent.protocol.plain import command_text, one_line, output_text, visible
+from agent.protocol.plain import command_text, labelled, one_line, output_text, visible
 from agent.protocol.verdicts import reason, rule_place, way_out
 from agent.tui.approvals import Line
 from execpolicy.decision import Decision
@@ -144,7 +144,7 @@ class Screen:
                 text = f"the answer broke off, try {attempt} of {most} in {seconds:.1f}s: {one_line(cause)}"
                 self.say(text, "quiet")
             case Warned(message, help):
-                self.say(f"warning: {visible(message)}", "ask")
+                self.say(labelled("warning", message), "ask")
                 if help:
                     self.say(f"help: {visible(help)}", "quiet")
             case TurnFailed(message, help):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.protocol.plain import command_text, one_line, output_text, visible
+from agent.protocol.plain import command_text, labelled, one_line, output_text, visible
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,15 @@ def test_colours_of_an_output_are_dropped_and_nothing_else() -> None:
 def test_one_line() -> None:
     assert one_line("a\nb\tc") == "a⏎ b c"
     assert one_line("x" * 300, 10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize(
+    ("message", "want"),
+    [
+        ("one", "error: one"),
+        ("one\ntwo\x1b", "error: one\nerror: two␛"),
+        ("error[E1]: x\n --> a:1:1\n\n1 file", "error[E1]: x\n --> a:1:1\n\nerror: 1 file"),
+    ],
+)
+def test_labelled(message: str, want: str) -> None:
+    assert labelled("error", message) == want

@@ -1,0 +1,51 @@
+"""Which command a line means."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.cli.arrange import Line, arrange
+from agent.errors import UsageError
+
+COMMANDS = ("exec", "resume", "sessions", "policy", "audit", "help")
+VALUED = ("--policy", "--model", "-m", "--cd", "-C")
+
+
+@pytest.mark.parametrize(
+    ("line", "want"),
+    [
+        pytest.param("", Line(None), id="nothing"),
+        pytest.param("exec|do it", Line("exec", (), ("do it",)), id="command"),
+        pytest.param("fix the test", Line(None, (), ("fix the test",)), id="prompt"),
+        pytest.param(
+            "--policy|f|fix it", Line(None, (), ("--policy", "f", "fix it")), id="prompt-after-options"
+        ),
+        pytest.param("--policy|exec|x", Line(None, (), ("--policy", "exec", "x")), id="value-is-no-command"),
+        pytest.param(
+            "--policy|f|-m|x|exec|do it|--json",
+            Line("exec", ("--policy", "f", "-m", "x"), ("do it", "--json")),
+            id="options-before",
+        ),
+        pytest.param(
+            "--policy=exec|exec|x", Line("exec", ("--policy=exec",), ("x",)), id="value-behind-an-equals-sign"
+        ),
+        pytest.param("-mexec|exec|x", Line("exec", ("-mexec",), ("x",)), id="value-in-the-same-word"),
+        pytest.param("--json|exec|x", Line("exec", ("--json",), ("x",)), id="flag-of-the-command"),
+        pytest.param("--|exec", Line(None, (), ("--", "exec")), id="after-two-dashes-nothing-is-a-command"),
+        pytest.param("exec|--|resume", Line("exec", (), ("--", "resume")), id="inner-two-dashes"),
+        pytest.param("exec|resume|x", Line("exec", (), ("resume", "x")), id="only-the-first-word"),
+        pytest.param("do it|exec", Line(None, (), ("do it", "exec")), id="prompt-then-a-command-word"),
+        pytest.param("-|exec", Line(None, (), ("-", "exec")), id="dash-is-a-word"),
+        pytest.param("exce", Line(None, (), ("exce",)), id="one-word-is-a-prompt"),
+        pytest.param("--policy", Line(None, (), ("--policy",)), id="value-missing"),
+    ],
+)
+def test_arrange(line: str, want: Line) -> None:
+    assert arrange(line.split("|") if line else [], COMMANDS, VALUED) == want
+
+
+@pytest.mark.parametrize(("line", "meant"), [("exce|do it", "exec"), ("session|list", "sessions")])
+def test_a_command_that_is_nearly_one_is_not_sent_to_a_model(line: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        arrange(line.split("|"), COMMANDS, VALUED)
+    assert f"did you mean `{meant}`?" in caught.value.help
