@@ -1,0 +1,104 @@
+"""One record as lines that a person reads, safe for any terminal."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, assert_never
+
+from compliance.events import (
+    Approved,
+    AuditEvent,
+    Decided,
+    Gap,
+    Patched,
+    PolicyLoaded,
+    Ran,
+    Refused,
+    SessionEnded,
+    SessionStarted,
+)
+from execpolicy.decision import Part, RuleMatch
+
+MOST_TEXT: Final = 400
+_UNSAFE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def visible(text: str, most: int = MOST_TEXT) -> str:
+    """`text` on one line, bounded, with everything that moves a terminal spelled out."""
+    if len(text) > most:
+        text = f"{text[: most * 3 // 4]} ... {text[-most // 4 :]}"
+    return _UNSAFE.sub(_spell, text)
+
+
+def _spell(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    short = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
+    return short or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+def describe(seq: int, time: str, event: AuditEvent) -> list[str]:
+    """The first line says what happened; indented ones say why."""
+    first, *why = _words(event)
+    head = f"{seq:>6}  {time[:19].replace('T', ' ')}Z  {visible(event.session, 60) or '-'}"
+    lines = [f"{head}  {first}", *(f"        {line}" for line in why)]
+    if event.masked:
+        lines.append(f"        masked: {visible(', '.join(event.masked))}")
+    return lines
+
+
+def _words(event: AuditEvent) -> list[str]:
+    match event:
+        case SessionStarted():
+            word = "session resumed" if event.resumed else "session started"
+            return [
+                f"{word}: agent {visible(event.agent_version)}, model {visible(event.model)}",
+                f"in {visible(event.cwd)}, workspace {visible(event.workspace)}",
+                f"sandbox {visible(event.sandbox)}, approval by {visible(event.approval)}",
+            ]
+        case PolicyLoaded():
+            found = [f"policy loaded: {len(event.files)} files, {len(event.errors)} errors"]
+            for file in event.files:
+                bad = "" if file.usable else " (broken: its allows do not count)"
+                found.append(f"{file.layer} {visible(file.path)} {file.digest[:19]}{bad}")
+            return found + [visible(error) for error in event.errors]
+        case Decided():
+            first = f"{event.verdict.decision.word:<5}  {visible(event.tool)}: {visible(event.subject)}"
+            return [first, *(line for part in event.verdict.parts for line in _part(part))]
+        case Approved():
+            who = f" by {visible(event.approver)}" if event.approver else ""
+            said = f": {visible(event.message)}" if event.message else ""
+            return [f"answer {event.answer.value}{who} after {event.seconds:.1f} s{said}"]
+        case Ran():
+            code = "" if event.exit_code is None else f", exit status {event.exit_code}"
+            where = f", sandbox {visible(event.sandbox)}"
+            return [
+                f"ran: {event.status.value}{code}, {event.seconds:.2f} s, {event.output_bytes} bytes{where}"
+            ]
+        case Patched():
+            return [f"patch {event.status.value}: {visible(', '.join(event.paths))}"]
+        case Refused():
+            return [f"refused: {visible(event.why)}"]
+        case SessionEnded():
+            return [f"session ended: {visible(event.why)}"]
+        case Gap():
+            return [f"gap ({event.kind.value}): {visible(event.reason)}"]
+        case other:
+            assert_never(other)
+
+
+def _part(part: Part) -> list[str]:
+    via = f" (via {visible(', '.join(part.via))})" if part.via else ""
+    found = [f"{part.decision.word:<5} {part.kind} {visible(part.text)}{via}"]
+    found += [f"      {_rule(rule)}" for rule in part.matches]
+    found += [f"      not known: {visible(unknown)}" for unknown in part.unknowns]
+    return found + ([f"      {visible(part.why)}"] if part.why else [])
+
+
+def _rule(rule: RuleMatch) -> str:
+    mode = "" if rule.enforced else ", audit only"
+    sure = "" if rule.certainty.name == "YES" else ", maybe"
+    why = f": {visible(rule.justification)}" if rule.justification else ""
+    place = visible(str(rule.origin))
+    return f"rule {visible(rule.rule_id)} says {rule.decision.word}{sure}{mode} ({rule.origin.layer.word} {place}){why}"

@@ -1,0 +1,140 @@
+"""`audit show` and `audit verify` as a person meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from compliance.cli import app
+from compliance.events import Approved, Decided, Outcome, Ran, Refused, Reply, SessionEnded, SessionStarted
+from compliance.log import AuditLog
+from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
+
+
+def run(*words: object, home: Path | None = None) -> Result:
+    env = {"AGENT_HOME": str(home) if home else None}
+    return CliRunner().invoke(app, [str(word) for word in words], env=env)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    times = iter(f"2026-11-24T10:00:{second:02}.000000Z" for second in range(60))
+    log = AuditLog(tmp_path / "audit", clock=lambda: next(times))
+    rule = RuleMatch(
+        rule_id="git.push",
+        decision=Decision.ASK,
+        certainty=Certainty.YES,
+        origin=Origin(Layer.USER, "/home/ann/a.rules", 3),
+        justification="others see it",
+    )
+    part = Part(kind="command", text="git push", decision=Decision.ASK, matches=(rule,), via=("sudo",))
+    for event in (
+        SessionStarted("s1", "0.1", "model-x", "/w", "/w", "workspace-write", "user"),
+        Decided(
+            "s1", "c1", "exec_command", "sudo git push", "/w", Verdict(decision=Decision.ASK, parts=(part,))
+        ),
+        Approved("s1", "c1", Reply.YES, "ann", seconds=1.5),
+        Ran("s1", "c1", 0, Outcome.COMPLETED, 0.25, "0" * 64, 12, "bubblewrap"),
+        Refused("s1", "c2", "bad \x1b[31mcolour\nand a line \u202e"),
+        SessionEnded("s1", "done"),
+    ):
+        log.record(event)
+    log.close()
+    return tmp_path
+
+
+SHOWN = """\
+     1  2026-11-24 10:00:00Z  s1  session started: agent 0.1, model model-x
+        in /w, workspace /w
+        sandbox workspace-write, approval by user
+     2  2026-11-24 10:00:01Z  s1  ask    exec_command: sudo git push
+        ask   command git push (via sudo)
+              rule git.push says ask (user /home/ann/a.rules:3:1): others see it
+     3  2026-11-24 10:00:02Z  s1  answer yes by ann after 1.5 s
+     4  2026-11-24 10:00:03Z  s1  ran: completed, exit status 0, 0.25 s, 12 bytes, sandbox bubblewrap
+     5  2026-11-24 10:00:04Z  s1  refused: bad \\x1b[31mcolour\\nand a line \\u202e
+     6  2026-11-24 10:00:05Z  s1  session ended: done
+"""
+
+
+def test_show_tells_what_happened_and_why(home: Path) -> None:
+    result = run("show", home=home)
+    assert (result.exit_code, result.stdout) == (0, SHOWN)
+
+
+def test_show_json_is_the_records_as_sealed(home: Path) -> None:
+    result = run("show", "--format", "json", home=home)
+    (segment,) = (home / "audit").glob("records-*")
+    assert result.stdout == segment.read_text()
+    one = run("show", "--decision", "ask", "--program", "git", "--last", 1, "--format", "json", home=home)
+    assert [json.loads(line)["seq"] for line in one.stdout.splitlines()] == [2]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("show", "--decision", "maybe"), 2, "'maybe' is not one of"),
+        (("show", "--since", "soon"), 2, "`soon` is no time"),
+        (("show", "--last", "0"), 2, "is not in the"),
+        (("show", "--format", "xml"), 2, "'xml' is not one of"),
+        (("show", "--rule", "none.such"), 0, "no record fits"),
+        (("verify", "--frobnicate"), 2, "No such option"),
+    ],
+)
+def test_wrong_words(home: Path, words: tuple[str, ...], status: int, said: str) -> None:
+    result = run(*words, home=home)
+    assert (result.exit_code, said in " ".join(result.output.split())) == (status, True)
+
+
+def test_verify_says_what_it_checked(home: Path) -> None:
+    result = run("verify", home=home)
+    size = next((home / "audit").glob("records-*")).stat().st_size
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"{home}/audit: 6 records, 1 segments, {size} bytes\nhead: record 6\nintact: 1 to 6 are one chain\n",
+    )
+    as_json = json.loads(run("verify", "--format", "json", home=home).stdout)
+    assert (as_json["intact"], as_json["records"], as_json["last"]["seq"], as_json["flaws"]) == (
+        True,
+        6,
+        6,
+        [],
+    )
+
+
+def test_verify_names_the_bad_record(home: Path) -> None:
+    (segment,) = (home / "audit").glob("records-*")
+    segment.write_bytes(segment.read_bytes().replace(b'"answer":"yes"', b'"answer":"no"'))
+    result = run("verify", home=home)
+    assert result.exit_code == 1
+    assert f"broken: record 3 edited at {segment.name}:3: the line is not as it was sealed" in result.stdout
+    flaw = json.loads(run("verify", "--format", "json", home=home).stdout)["flaws"][0]
+    assert (flaw["kind"], flaw["seq"], flaw["segment"], flaw["line"]) == ("edited", 3, segment.name, 3)
+    shown = run("show", home=home)
+    assert (shown.exit_code, f"{segment.name}:3 is not as it was sealed" in shown.stderr) == (1, True)
+
+
+def test_verify_takes_several_folders(home: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    AuditLog(other).close()
+    result = run("verify", home / "audit", other, tmp_path / "none")
+    assert result.exit_code == 1
+    assert "intact: 1 to 6 are one chain" in result.stdout
+    assert "intact: nothing is recorded yet" in result.stdout
+    assert f"no audit log in `{tmp_path}/none`" in result.stderr
+    assert run("verify", home / "audit", other).exit_code == 0
+
+
+def test_a_log_open_to_others_is_noted(home: Path) -> None:
+    (home / "audit" / "head").chmod(0o644)
+    assert "note: `head` can be read or written by others" in run("verify", home=home).stdout
+
+
+def test_an_empty_log_is_said(tmp_path: Path) -> None:
+    AuditLog(tmp_path / "audit").close()
+    result = run("show", home=tmp_path)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "nothing is recorded yet" in result.stderr

@@ -1,0 +1,121 @@
+"""A filter finds exactly the records that it names, in a stream, and says what it could not read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from compliance.events import AuditEvent, Decided, Outcome, Patched, Refused, SessionStarted
+from compliance.log import AuditLog
+from compliance.query import Entry, Filter, Unreadable, entries, last, moment
+from compliance.segments import snapshot
+from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
+
+
+def decided(
+    call: str, text: str, decision: Decision, rule: str = "", via: tuple[str, ...] = (), kind: str = "command"
+) -> Decided:
+    origin = Origin(Layer.USER, "a.rules", 1)
+    matches = (
+        (RuleMatch(rule_id=rule, decision=decision, certainty=Certainty.YES, origin=origin),) if rule else ()
+    )
+    part = Part(kind=kind, text=text, decision=decision, matches=matches, via=via)
+    return Decided("alpha-1", call, "exec_command", text, "/w", Verdict(decision=decision, parts=(part,)))
+
+
+EVENTS: list[AuditEvent] = [
+    SessionStarted("alpha-1", "1", "m", "/w", "/w", "workspace-write", "user"),
+    decided("c1", "git status", Decision.ALLOW, "git.read"),
+    decided("c2", "/usr/bin/git push", Decision.ASK, "git.push", via=("sudo",)),
+    decided("c3", "'rm' -rf x", Decision.DENY, "base.rm"),
+    Refused("alpha-1", "c3", "git push is not what this is about"),
+    decided("c4", "/w/src/a.py", Decision.ASK, kind="write"),
+    Patched("beta-2", "c5", ("/w/src/b.py", "/w/docs/x.md"), Outcome.COMPLETED),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    times = iter(f"2026-11-{day:02}T12:00:00.000000Z" for day in range(1, 30))
+    log = AuditLog(tmp_path, clock=lambda: next(times), segment_bytes=1500)
+    for event in EVENTS:
+        log.record(event)
+    log.close()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seqs"),
+    [
+        pytest.param(Filter(), [1, 2, 3, 4, 5, 6, 7], id="all"),
+        pytest.param(Filter(session="alpha"), [1, 2, 3, 4, 5, 6], id="session"),
+        pytest.param(Filter(session="lpha"), [], id="session-starts"),
+        pytest.param(Filter(call="c3"), [4, 5], id="call"),
+        pytest.param(Filter(decision=Decision.ASK), [3, 6], id="decision"),
+        pytest.param(Filter(rule="git.push"), [3], id="rule"),
+        pytest.param(Filter(rule="git.*"), [2, 3], id="rule-glob"),
+        pytest.param(Filter(rule="git"), [], id="rule-whole"),
+        pytest.param(Filter(program="git"), [2, 3], id="program-by-name"),
+        pytest.param(Filter(program="/usr/bin/git"), [3], id="program-by-path"),
+        pytest.param(Filter(program="rm"), [4], id="program-quoted"),
+        pytest.param(Filter(program="sudo"), [3], id="carrier"),
+        pytest.param(Filter(path="/w/src"), [6, 7], id="folder"),
+        pytest.param(Filter(path="a.py"), [6], id="file-name"),
+        pytest.param(Filter(path="*/docs/*.md"), [7], id="path-glob"),
+        pytest.param(Filter(path="/w/sr"), [], id="path-whole"),
+        pytest.param(Filter(since="2026-11-03", until="2026-11-05T13"), [3, 4, 5], id="time"),
+        pytest.param(
+            Filter(session="alpha-1", decision=Decision.DENY, program="git"), [], id="all-must-hold"
+        ),
+    ],
+)
+def test_a_filter_finds_what_it_names(folder: Path, wanted: Filter, seqs: list[int]) -> None:
+    found = list(entries(snapshot(folder), wanted))
+    assert [entry.record.seq for entry in found if isinstance(entry, Entry)] == seqs
+    assert [entry.event for entry in found if isinstance(entry, Entry)] == [EVENTS[seq - 1] for seq in seqs]
+
+
+def test_the_last_ones_that_fit(folder: Path) -> None:
+    found = list(last(entries(snapshot(folder), Filter(rule="*")), 2))
+    assert [entry.record.seq for entry in found if isinstance(entry, Entry)] == [3, 4]
+
+
+def test_an_edited_line_is_told_not_shown(folder: Path) -> None:
+    path = next(path for path in folder.glob("records-*") if b"base.rm" in path.read_bytes())
+    path.write_bytes(path.read_bytes().replace(b"base.rm", b"base.xm"))
+    found = list(entries(snapshot(folder), Filter(decision=Decision.DENY)))
+    assert [type(entry) for entry in found] == [Unreadable]
+
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("30m", "2026-11-24T11:30:00.000000Z"),
+        ("2h", "2026-11-24T10:00:00.000000Z"),
+        ("3d", "2026-11-21T12:00:00.000000Z"),
+        ("2026-11-01T00:00:00Z", "2026-11-01T00:00:00.000000Z"),
+        ("2026-11-01T02:00:00+02:00", "2026-11-01T00:00:00.000000Z"),
+        ("99999999999999d", "0001-01-01T00:00:00.000000Z"),
+    ],
+)
+def test_moments(text: str, want: str) -> None:
+    assert moment(text, NOW) == want
+
+
+def test_a_time_without_a_zone_is_local() -> None:
+    assert moment("2026-11-01T00:00", NOW) == moment(
+        "2026-11-01T00:00", NOW.astimezone(timezone(timedelta(hours=5)))
+    )
+    local = datetime(2026, 11, 1).astimezone(UTC)
+    assert moment("2026-11-01", NOW) == local.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "-1d", "1.5h"])
+def test_what_is_no_moment(text: str) -> None:
+    with pytest.raises(ValueError):
+        moment(text, NOW)
