@@ -13,6 +13,7 @@ from functools import cache
 from agent import __version__
 from agent.app import policy
 from agent.app.host import Host, Stored
+from agent.app.observed import ObservedModel
 from agent.config.load import ensure_home
 from agent.config.model import Settings
 from agent.core import instructions
@@ -30,6 +31,7 @@ from agent.sandbox.base import Sandbox
 from agent.sandbox.select import select
 from agent.sandbox.spec import SandboxSpec
 from agent.tools.approval import ApprovalDesk
+from agent.tools.base import Emit
 from agent.tools.dispatch import Dispatcher
 from agent.tools.edit import PatchTool
 from agent.tools.gate import Gate
@@ -39,6 +41,7 @@ from agent.tools.shell import ShellLimits, ShellTool
 from compliance import events as audit
 from compliance.errors import AuditError
 from compliance.log import AuditLog
+from compliance.otel import Telemetry, telemetry_from_environment
 from compliance.redact import Redactor
 from compliance.secrets import secret_values
 from compliance.sink import AuditSink, FanOut
@@ -77,8 +80,12 @@ def _thread(
     outbox = Outbox()
     desk = ApprovalDesk(outbox.emit, attended=settings.interactive)
     spec = policy.session_spec(settings, in_force.files)
-    sink = _record(settings, in_force, stored, stack)
-    model = _model(settings, stored.thread_id, stack)
+    troubles: list[str] = []
+    telemetry = telemetry_from_environment(os.environ, troubles.append, __version__)
+    sink = _record(settings, in_force, stored, telemetry, outbox.emit, stack)
+    model: ModelClient = _model(settings, stack)
+    if telemetry is not None:
+        model = ObservedModel(model, telemetry)
     dispatcher = Dispatcher(
         session=stored.thread_id,
         registry=_tools(settings, bash, environment),
@@ -105,7 +112,7 @@ def _thread(
     started = ThreadStarted(
         stored.thread_id, stored.resumed, settings.model, str(settings.cwd), settings.sandbox.value
     )
-    thread.begin(started, (*in_force.warnings, *map(Warned, found.warnings)))
+    thread.begin(started, (*in_force.warnings, *map(Warned, (*found.warnings, *troubles))))
     return thread
 
 
@@ -128,7 +135,7 @@ def _tools(settings: Settings, bash: str, environment: Callable[[], Mapping[str,
     )
 
 
-def _model(settings: Settings, thread_id: str, stack: AsyncExitStack) -> ModelClient:
+def _model(settings: Settings, stack: AsyncExitStack) -> ModelClient:
     base_url, key = settings.base_url, settings.api_key or "none"
     if settings.scripted:
         from agent.llm.first_task import script
@@ -153,11 +160,23 @@ def _model(settings: Settings, thread_id: str, stack: AsyncExitStack) -> ModelCl
 
 
 def _record(
-    settings: Settings, in_force: policy.PolicyInForce, stored: Stored, stack: AsyncExitStack
+    settings: Settings,
+    in_force: policy.PolicyInForce,
+    stored: Stored,
+    telemetry: Telemetry | None,
+    emit: Emit,
+    stack: AsyncExitStack,
 ) -> AuditSink:
+    """The record, with telemetry watching it, opened and closed with the session."""
+
+    def trouble() -> None:
+        if telemetry is not None and telemetry.trouble:
+            emit(Warned(telemetry.trouble, "look at the OTEL_* variables and at the collector"))
+
+    stack.callback(trouble)
     secrets = {*secret_values(os.environ), *filter(None, (settings.api_key,))}
     try:
-        sink = FanOut(Redactor(sorted(secrets)).event, AuditLog(settings.audit))
+        sink = FanOut(Redactor(sorted(secrets)).event, AuditLog(settings.audit), *filter(None, (telemetry,)))
         stack.callback(sink.close)
         sink.record(
             audit.SessionStarted(
