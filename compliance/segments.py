@@ -85,7 +85,10 @@ def snapshot(folder: Path) -> Snapshot:
     """The log in `folder` now. RecordError, with a remedy, when there is none or it cannot be read."""
     try:
         if not folder.is_dir():
-            raise RecordError(f"no audit log in `{folder}`", "name the folder with --dir, or set AGENT_HOME")
+            raise RecordError(
+                f"no audit log in `{folder}`",
+                "it is made when the agent first runs; name another folder with --dir",
+            )
         head_path = folder / HEAD_NAME
         if not head_path.exists():
             return Snapshot(folder, None, _sizes(folder))
