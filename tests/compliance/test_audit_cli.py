@@ -78,7 +78,7 @@ def test_show_json_is_the_records_as_sealed(home: Path) -> None:
     [
         (("show", "--decision", "maybe"), 2, "'maybe' is not one of"),
         (("show", "--since", "soon"), 2, "`soon` is no time"),
-        (("show", "--last", "0"), 2, "0"),
+        (("show", "--last", "0"), 2, "Input should be"),
         (("show", "--format", "xml"), 2, "'xml' is not one of"),
         (("show", "--rule", "none.such"), 0, "no record fits"),
         (("verify", "--frobnicate"), 2, "No such option"),
