@@ -19,6 +19,7 @@ COMMANDS = {
     "audit": "show or verify the record of what was decided and done",
     "help": "show this text",
 }
+FOLDERS = ("sessions", "policy", "audit")
 EPILOG = (
     "\b\nCommands:\n"
     + "\n".join(f"  {name:<10}{about}" for name, about in COMMANDS.items())
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    if words[:1] and words[0] in FOLDERS:
+        return _folder(words[0], words[1:])
     from agent.cli import run
     from agent.cli.arrange import arrange
     from agent.errors import UsageError
@@ -75,16 +78,19 @@ def _run(words: list[str]) -> int:
         case "resume":
             return invoke(build(run.resume), line.words, "agent resume")
         case name:
-            if line.before:
-                raise UsageError(
-                    f"`{line.before[0]}` does not belong before `{name}`", f"see `agent {name} --help`"
-                )
-            return invoke(_folder_of_commands(name), list(line.after), f"agent {name}")
+            raise UsageError(
+                f"`{line.before[0]}` does not belong before `{name}`", f"see `agent {name} --help`"
+            )
 
 
-def _folder_of_commands(name: str) -> Any:
-    import typer
+def _folder(name: str, words: list[str]) -> int:
+    """A command that has commands of its own; each room brings its own."""
+    if name == "policy" and words[:1] == ["check"]:
+        from execpolicy.cli.check import check_quickly
 
+        status = check_quickly(words[1:])  # the usual question is answered without a command line library
+        if status is not None:
+            return status
     match name:
         case "policy":
             from execpolicy.cli import app
@@ -92,7 +98,9 @@ def _folder_of_commands(name: str) -> Any:
             from compliance.cli import app
         case _:
             from agent.cli.sessions import app
-    return typer.main.get_command(app)
+    import typer
+
+    return invoke(typer.main.get_command(app), words, f"agent {name}")
 
 
 def build(function: Callable[..., None], epilog: str | None = None) -> Any:
