@@ -41,6 +41,9 @@ Json = None | bool | int | str | list["Json"] | dict[str, "Json"]
 JsonObject = dict[str, Json]
 T = TypeVar("T")
 
+_DECISION_WORDS = {decision: decision.word for decision in Decision}
+_CERTAINTY_WORDS = {certainty: certainty.name.lower() for certainty in Certainty}
+_LAYER_WORDS = {layer: layer.word for layer in Layer}
 MICRO = 1_000_000  # durations are whole microseconds: floats have no canonical form
 
 
@@ -116,10 +119,12 @@ def to_json(event: AuditEvent) -> JsonObject:
 
 
 def verdict_to_json(verdict: Verdict) -> JsonObject:
+    """`verdict` with the keys of its machine form."""
+    written: dict[int, JsonObject] = {}  # rule by identity: each stands in its part and in the list of all
     return {
-        "decision": verdict.decision.word,
-        "parts": [_part_to_json(part) for part in verdict.parts],
-        "rules": [_rule_to_json(rule) for rule in verdict.matches],
+        "decision": _DECISION_WORDS[verdict.decision],
+        "parts": [_part_to_json(part, written) for part in verdict.parts],
+        "rules": [_rule_to_json(rule, written) for rule in verdict.matches],
         "unknowns": list(verdict.unknowns),
         "confinement": {
             "sandbox": verdict.confinement.sandbox.value if verdict.confinement.sandbox else None,
@@ -133,30 +138,34 @@ def verdict_to_json(verdict: Verdict) -> JsonObject:
     }
 
 
-def _part_to_json(part: Part) -> JsonObject:
+def _part_to_json(part: Part, written: dict[int, JsonObject]) -> JsonObject:
     return {
         "kind": part.kind,
         "text": part.text,
-        "decision": part.decision.word,
+        "decision": _DECISION_WORDS[part.decision],
         "via": list(part.via),
         "unknowns": list(part.unknowns),
         "why": part.why,
-        "rules": [_rule_to_json(rule) for rule in part.matches],
+        "rules": [_rule_to_json(rule, written) for rule in part.matches],
     }
 
 
-def _rule_to_json(rule: RuleMatch) -> JsonObject:
-    return {
-        "id": rule.rule_id,
-        "decision": rule.decision.word,
-        "certainty": rule.certainty.name.lower(),
-        "layer": rule.origin.layer.word,
-        "origin": str(rule.origin),
-        "justification": rule.justification,
-        "suggest": rule.suggest,
-        "words": list(rule.words),
-        "enforced": rule.enforced,
-    }
+def _rule_to_json(rule: RuleMatch, written: dict[int, JsonObject]) -> JsonObject:
+    found = written.get(id(rule))
+    if found is None:
+        origin = rule.origin
+        found = written[id(rule)] = {
+            "id": rule.rule_id,
+            "decision": _DECISION_WORDS[rule.decision],
+            "certainty": _CERTAINTY_WORDS[rule.certainty],
+            "layer": _LAYER_WORDS[origin.layer],
+            "origin": f"{origin.path}:{origin.line}:{origin.column}",
+            "justification": rule.justification,
+            "suggest": rule.suggest,
+            "words": list(rule.words),
+            "enforced": rule.enforced,
+        }
+    return found
 
 
 class Fields:

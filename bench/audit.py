@@ -1,0 +1,175 @@
+"""The audit log: appending, verifying, querying, redacting, exporting.
+
+    python bench/audit.py [RECORDS]
+
+Beside each, in the same run, the least that the machine itself asks: the same lines appended to a plain file,
+and the same bytes read and hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from measure import table
+
+from compliance.events import Decided, Refused
+from compliance.log import AuditLog
+from compliance.otel import telemetry_from_environment
+from compliance.query import Filter, entries
+from compliance.redact import Redactor
+from compliance.segments import snapshot, verify
+from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
+
+DURABLE = 300
+ROUNDS = 5
+
+
+def decided(decision: Decision) -> Decided:
+    """What one usual call is recorded as: a pipeline of three commands, a rule for each."""
+    rule = RuleMatch(
+        rule_id="base.read-only",
+        decision=decision,
+        certainty=Certainty.YES,
+        origin=Origin(Layer.USER, "/home/ann/.agent/rules/base.rules", 12),
+        justification="reads only",
+        words=("status",),
+    )
+    texts = ("git status --short", "grep -v tmp", "head -20")
+    parts = tuple(Part(kind="command", text=text, decision=decision, matches=(rule,)) for text in texts)
+    verdict = Verdict(decision=decision, parts=parts)
+    return Decided("0198-session", "call_12", "exec_command", " | ".join(texts), "/home/ann/work", verdict)
+
+
+def each(count: int, work: Callable[[], object]) -> list[float]:
+    """Microseconds of one piece of work, measured ROUNDS times over `count`."""
+    found = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for _ in range(count):
+            work()
+        found.append((time.perf_counter() - start) / count * 1e6)
+    return found
+
+
+def append(folder: Path, count: int) -> None:
+    allow, deny = decided(Decision.ALLOW), decided(Decision.DENY)
+    log = AuditLog(folder / "audit")
+    log.record(allow)
+    line = next((folder / "audit").glob("records-*")).read_bytes()
+    plain = os.open(folder / "plain", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+
+    def plain_and_sync() -> None:
+        os.write(plain, line)
+        os.fdatasync(plain)
+
+    baseline = f"plain append of {len(line)} bytes"
+    times = {
+        baseline: each(count // ROUNDS, lambda: os.write(plain, line)),
+        "record, not synced (allow)": each(count // ROUNDS, lambda: log.record(allow)),
+        "plain append and fdatasync": each(DURABLE // ROUNDS, plain_and_sync),
+        "record, synced (deny)": each(DURABLE // ROUNDS, lambda: log.record(deny)),
+    }
+    log.close()
+    os.close(plain)
+    table("append one record", times, baseline, "us")
+
+
+def read(folder: Path) -> None:
+    log = snapshot(folder / "audit")
+    records = verify(log).records
+
+    def hashed() -> None:
+        for path, _ in log.parts:
+            with path.open("rb") as file:
+                for line in file:
+                    hashlib.sha256(line).digest()
+
+    def found(wanted: Filter) -> Callable[[], object]:
+        return lambda: sum(1 for _ in entries(log, wanted))
+
+    work: dict[str, Callable[[], object]] = {
+        "read and hash each line": hashed,
+        "verify": lambda: verify(log),
+        "show --decision deny": found(Filter(decision=Decision.DENY)),
+        "show --program nosuch": found(Filter(program="nosuch")),
+        "show --since (nothing)": found(Filter(since="9999")),
+    }
+    times: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(ROUNDS):
+        for name, piece in work.items():
+            start = time.perf_counter()
+            piece()
+            times[name].append((time.perf_counter() - start) / records * 1e6)
+    table(f"read a log of {records} records, each", times, "read and hash each line", "us")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\npeak memory of this process: {peak:.0f} MB; the log: {log.bytes / 1e6:.0f} MB")
+
+
+def redact() -> None:
+    event = decided(Decision.ALLOW)
+    text = "curl -H 'Authorization: Bearer abcdef123456' https://example.com/x"
+    secret = replace(event, subject=text)
+    values = [f"value-of-secret-{number}" for number in range(10)]
+    redactor = Redactor(values)
+    times = {
+        "join and lower the text": each(2000, lambda: (event.subject * 10).lower()),
+        "no secret in it, 10 known values": each(2000, lambda: redactor.event(event)),
+        "a secret in it": each(500, lambda: redactor.event(secret)),
+        "a patch of 100 KB": each(3, lambda: redactor.text("+    value = compute(line)\n" * 3800)),
+    }
+    table("redact one event", times, "join and lower the text", "us")
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def export() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    decision, end = decided(Decision.ALLOW), Refused("0198-session", "call_12", "no")
+    times: dict[str, list[float]] = {"an empty call": each(100, lambda: None)}
+    for name, where in (("collector answers", url), ("nobody listens", "http://127.0.0.1:1")):
+        telemetry = telemetry_from_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": where}, print)
+        if telemetry is None:
+            return
+
+        def one(telemetry: object = telemetry) -> None:
+            telemetry.observe(1, decision)  # type: ignore[attr-defined]
+            telemetry.observe(2, end)  # type: ignore[attr-defined]
+
+        times[f"decision and outcome, {name}"] = each(100, one)
+        telemetry.close()
+    server.shutdown()
+    table("hand one call to OpenTelemetry", times, "an empty call", "us")
+
+
+def main(records: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        append(folder, records)
+        read(folder)
+    redact()
+    export()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50_000)
