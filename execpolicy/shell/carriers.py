@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from execpolicy.facts import Word
+from execpolicy.facts import Access, FileAccess, Unknown, Word
 from execpolicy.shell.carriers_awk import awk
 from execpolicy.shell.carriers_base import NOTHING, Carried, Pad, ShellText, StdinScript
 from execpolicy.shell.carriers_builtins import condition, evaluate, export, opaque, trap
@@ -32,19 +33,40 @@ __all__ = ["Carried", "ShellText", "StdinScript", "see_through"]
 
 Argv = tuple[Word, ...]
 
+# Where installed programs lie.
+SYSTEM = (
+    "/bin/",
+    "/sbin/",
+    "/usr/bin/",
+    "/usr/sbin/",
+    "/usr/local/bin/",
+    "/usr/libexec/",
+    "/opt/homebrew/bin/",
+    "/lib",
+)
+
 
 def see_through(argv: Argv) -> Carried:
     """What the program named by `argv[0]` would run and touch. Never raises.
 
     Carried commands are not looked into: who asks goes on with each of them.
     """
-    name = known(argv[0]) if argv else None
-    if name is None:
+    path = known(argv[0]) if argv else None
+    if path is None:
         return NOTHING
-    entry = program(name.rpartition("/")[2])
-    if entry is None:
-        return NOTHING
-    return look_into(name.rpartition("/")[2], entry, argv)
+    name = path.rpartition("/")[2]
+    entry = program(name)
+    carried = NOTHING if entry is None else look_into(name, entry, argv)
+    return carried if "/" not in path or path.startswith(SYSTEM) else _by_path(argv[0], carried)
+
+
+def _by_path(path: Word, carried: Carried) -> Carried:
+    """A program that is no installed one is a file that could hold anything."""
+    return replace(
+        carried,
+        files=(FileAccess(path, Access.EXECUTE, "program", path.span), *carried.files),
+        unknowns=(*carried.unknowns, Unknown("a program by path that is not read", path.span, code=True)),
+    )
 
 
 def plain(name: str, entry: Entry, argv: Argv) -> Carried:

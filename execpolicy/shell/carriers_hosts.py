@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from execpolicy.facts import Effect, Word
 from execpolicy.shell.carriers_base import Carried, Pad
@@ -63,11 +64,15 @@ def _behind(dispatch: Dispatch, pad: Pad, read: Scan, argv: Argv) -> Carried:
                 entry.note or f"`{pad.program} {name}` may run program text", argv[at], code=not entry.hard
             )
         return pad.carried(transparent=False)
-    below = read_entry(raw)
-    return _merged(pad, dispatch(f"{pad.program} {name}", below, argv[at:]))
+    below = dispatch(f"{pad.program} {name}", read_entry(raw), argv[at:])
+    if below.transparent and below.argvs:
+        # Options were taken out further in: the words in front still belong to the command.
+        outer = tuple((argv[0], *inner) if inner[0] is argv[at] else inner for inner in below.argvs)
+        below = replace(below, argvs=outer)
+    return _merged(pad, below, transparent=below.transparent)
 
 
-def _merged(pad: Pad, below: Carried) -> Carried:
+def _merged(pad: Pad, below: Carried, *, transparent: bool) -> Carried:
     """One finding out of what the program and its subcommand say. The carrier keeps its own name."""
     pad.argvs.extend(below.argvs)
     pad.texts.extend(below.texts)
@@ -78,7 +83,7 @@ def _merged(pad: Pad, below: Carried) -> Carried:
     pad.effects.update(below.effects)
     pad.cwd = below.cwd or pad.cwd
     pad.stdin = below.stdin
-    return pad.carried(transparent=False)
+    return pad.carried(transparent=transparent)
 
 
 def git(dispatch: Dispatch) -> Dispatch:
