@@ -1,0 +1,170 @@
+"""The calls that a Codex file makes: read by the language where it is literal, run in a child where it is not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from execpolicy.bundle.starlark import Child, ChildError
+from execpolicy.codex.builtins import Given, Recorder, RuleError
+from execpolicy.codex.dialect import (
+    ERROR,
+    PLACE,
+    call_end,
+    excerpt,
+    message_of,
+    place_of,
+    reworded,
+    rewritten,
+)
+from execpolicy.lang.literal import literal_rule
+from execpolicy.lang.rules import AnyOf, Exact, WordPattern
+
+PROGRAM = Path(__file__).with_name("child.py")
+BLANK = re.compile(r"(?:[ ]*(?:#[^\n]*)?\n)+|[ ]*(?:#[^\n]*)?\Z")
+FRAME = re.compile(
+    r"^  \* (?P<path>.*):(?P<line>[0-9]+), in (?P<name>.*)\n(?:      (?P<code>.*)\n)?", re.MULTILINE
+)
+BUILTIN = re.compile(r"\b(?:prefix_rule|network_rule|host_executable)\b")
+HIDDEN = "<prelude>"
+
+
+@dataclass(frozen=True, slots=True)
+class FileError(Exception):
+    """What Codex says under `starlark error:`, several lines."""
+
+    text: str
+
+    @property
+    def message(self) -> str:
+        return message_of(self.text)
+
+
+def expand(text: str, path: str, child: Child) -> Recorder:
+    """What the calls of one file say. Raises `FileError`."""
+    recorder = _literal(text)
+    if recorder is not None:
+        return recorder
+    try:
+        reply = child.ask({"text": text, "path": path})
+    except ChildError as error:
+        raise FileError(f"error: {error}") from None
+    recorder = Recorder()
+    for name, positional, named in cast("list[tuple[str, list[object], list[list[object]]]]", reply["calls"]):
+        recorder.call(
+            name, list(map(_given, positional)), [(str(key), _given(value)) for key, value in named]
+        )
+    if isinstance(reply["error"], str):
+        refusal = reply["refusal"]
+        raise FileError(_told(reply["error"], text, path, refusal if isinstance(refusal, str) else None))
+    return recorder
+
+
+def _given(value: object) -> Given:
+    kind, shown, payload = cast("list[object]", value)
+    return Given(
+        kind=str(kind),
+        repr=str(shown),
+        text=payload if isinstance(payload, str) else None,
+        items=tuple(map(_given, payload)) if isinstance(payload, list) else None,
+        truth=payload if isinstance(payload, bool) else None,
+    )
+
+
+def _literal(text: str) -> Recorder | None:
+    """The calls of a file that holds nothing but plain rules and comments."""
+    if "\t" in text or "\r" in text:
+        return None
+    recorder = Recorder()
+    at = 0
+    while at < len(text):
+        if (blank := BLANK.match(text, at)) and blank.end() > at:
+            at = blank.end()
+            continue
+        rule = literal_rule(text, at)
+        if rule is None or rule.decision in ("ask", "deny"):
+            return None
+        named = [("decision", _string(rule.decision))]
+        if rule.justification is not None:
+            named.append(("justification", _string(rule.justification)))
+        words = tuple(map(_words, rule.pattern))
+        try:
+            recorder.call("prefix_rule", [Given("list", "", items=words)], named)
+        except RuleError:
+            return None
+        at = rule.end
+    return recorder
+
+
+def _string(text: str) -> Given:
+    return Given("string", "", text=text)
+
+
+def _words(pattern: WordPattern) -> Given:
+    if isinstance(pattern, AnyOf):
+        return Given("list", "", items=tuple(map(_words, pattern.options)))
+    assert isinstance(pattern, Exact)
+    return _string(pattern.text)
+
+
+# --- errors ---------------------------------------------------------------------------------
+
+
+def _told(error: str, text: str, path: str, refusal: str | None) -> str:
+    """The binding's account of an error as Codex gives it: the program as written, no prelude."""
+    found = ERROR.search(error)
+    if found is None:
+        return error if error.startswith("error: ") else f"error: {error}"
+    message, rest = found["message"], found["rest"]
+    frames = [frame for frame in FRAME.finditer(error) if frame["path"] != HIDDEN]
+    trace = "".join(_frame(frame, text) for frame in frames)
+    place = PLACE.search(error)
+    if refusal is not None and frames:
+        message, rest = refusal, "\n" + _call(text, path, frames[-1])
+    elif place is not None:
+        line, column = int(place["line"]), int(place["column"])
+        if message.startswith("Parse error"):
+            message = reworded(message, _before(text, line, column))
+        rest = _rest(rest, text, path, line, column)
+    head = f"Traceback (most recent call last):\n{trace}" if trace else ""
+    return f"{head}error: {message}{rest}"
+
+
+def _frame(frame: re.Match[str], text: str) -> str:
+    shown = _line(text, int(frame["line"])).strip()
+    return f"  * {frame['path']}:{frame['line']}, in {frame['name']}\n" + (
+        f"      {shown}\n" if shown else ""
+    )
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.split("\n")
+    return lines[number - 1].rstrip("\r") if number <= len(lines) else ""
+
+
+def _before(text: str, line: int, column: int) -> str:
+    lines = text.split("\n")
+    return "\n".join([*lines[: line - 1], _line(text, line)[: column - 1]])
+
+
+def _rest(rest: str, text: str, path: str, line: int, column: int) -> str:
+    """The excerpt, with the line as written where it was rewritten."""
+    read = _line(rewritten(text).code, line)
+    if read == _line(text, line) or f"{line} | {read}" not in rest:
+        return rest
+    whole = column + rest.count("^") > len(read)
+    width = len(_line(text, line)) if whole else rest.count("^")
+    return "\n" + excerpt(text, path, line, min(column, len(_line(text, line))), width)
+
+
+def _call(text: str, path: str, frame: re.Match[str]) -> str:
+    """Where the refused call stands: its name in the line of the innermost frame."""
+    number = int(frame["line"])
+    start = sum(len(line) + 1 for line in text.split("\n")[: number - 1])
+    code = _line(text, number)
+    found = BUILTIN.search(code) or re.search(r"\S", code)
+    at = start + (found.start() if found else 0)
+    line, column = place_of(text, at)
+    return excerpt(text, path, line, column, call_end(text, at) - at)
