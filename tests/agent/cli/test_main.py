@@ -93,6 +93,12 @@ def test_help_golden(agent: Agent, words: list[str], name: str) -> None:
     assert words_of(told.out) == words_of(file.read_text())
 
 
+def test_the_reference_page_shows_every_help_text() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "cli.md").read_text()
+    missing = [file.name for file in GOLDEN.iterdir() if f"```text\n{file.read_text()}```" not in page]
+    assert missing == []
+
+
 @pytest.mark.parametrize(
     ("words", "error", "help"),
     [
