@@ -128,6 +128,10 @@ class Prepared(Protocol):
     @property
     def request(self) -> Request: ...
 
+    def check(self) -> str:
+        """Look closer, once it is judged: why it cannot work, for the model; empty where nothing is known."""
+        ...
+
     async def run(self, grant: Grant, emit: Emit) -> Ran:
         """Do it. On cancellation nothing of it goes on running, and a `Ran` says how far it came."""
         ...

@@ -105,14 +105,16 @@ class Dispatcher:
         )
         try:
             match verdict.decision:
-                case Decision.ALLOW:
-                    return await self._granted(call, prepared, judgement)
-                case Decision.ASK:
-                    return await self._asked(call, prepared, judgement)
                 case Decision.DENY:
                     why = Refusal.POLICY if judgement.analysed else Refusal.ANALYSIS
                     text = told.denied(call.name, request, judgement)
                     return self._refused(call, prepared, why, text)
+                case Decision.ALLOW | Decision.ASK:
+                    if flaw := prepared.check():
+                        return self._flawed(call, prepared, told.flawed(call.name, flaw, verdict))
+                    if verdict.decision is Decision.ASK:
+                        return await self._asked(call, prepared, judgement)
+                    return await self._granted(call, prepared, judgement)
         except AuditError as error:
             return self._unrecorded(call, error, prepared)
         except asyncio.CancelledError:
@@ -182,6 +184,11 @@ class Dispatcher:
         self._record(audit.Refused(self._session, call.id, f"{refusal.value}: {text}"))
         self._emit(prepared.not_run(Status.DECLINED, refusal, text))
         return ToolResult(text, stop)
+
+    def _flawed(self, call: ToolCall, prepared: Prepared, text: str) -> ToolResult:
+        self._record(audit.Refused(self._session, call.id, f"flawed: {text}"))
+        self._emit(prepared.not_run(Status.FAILED, None, text))
+        return ToolResult(text)
 
     def _unreadable(self, call: ToolCall, message: str) -> ToolResult:
         self._record(audit.Refused(self._session, call.id, f"unreadable {call.name[:100]}: {message}"))

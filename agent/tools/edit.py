@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from typing import assert_never
 
 from agent.errors import PatchError
-from agent.patch.apply import PatchPlan, apply, plan
-from agent.patch.parse import parse_patch
+from agent.patch.apply import apply
+from agent.patch.parse import AddFile, DeleteFile, Patch, UpdateFile, parse_patch
+from agent.patch.plan import PatchPlan, accesses, plan
 from agent.protocol.events import Event, FileChange, PatchEnded, PatchStarted, Refusal, Status
 from agent.protocol.items import JsonObject
 from agent.tools.base import BadCall, ChangeFiles, Emit, Grant, Prepared, Ran, ToolCall
+from execpolicy.facts import Access
 
 NAME = "apply_patch"
 _GRAMMAR = r"""
@@ -69,31 +70,45 @@ class PatchTool:
             return BadCall(f"`{NAME}` takes the patch itself as plain text, not JSON arguments")
         cwd = call.cwd or self._cwd
         try:
-            return _PreparedPatch(call, cwd, plan(parse_patch(call.payload), Path(cwd)))
-        except PatchError as error:
-            return BadCall(_joined(f"{NAME} verification failed: {error}", error.help))
+            patch = parse_patch(call.payload)
+            return _PreparedPatch(call, cwd, patch, (*accesses(patch, cwd), *_read_first(patch, cwd)))
+        except (PatchError, ValueError) as error:
+            return BadCall(_verification(error))
 
 
-@dataclass(frozen=True, slots=True)
 class _PreparedPatch:
-    call: ToolCall
-    cwd: str
-    plan: PatchPlan
+    """Judged by its paths alone. Only then are the files read: what is said when it does not fit quotes them."""
+
+    def __init__(
+        self, call: ToolCall, cwd: str, patch: Patch, touched: tuple[tuple[str, Access], ...]
+    ) -> None:
+        self._call = call
+        self._cwd = cwd
+        self._patch = patch
+        self._touched = touched
+        self._plan: PatchPlan | None = None
 
     @property
     def request(self) -> ChangeFiles:
         return ChangeFiles(
-            accesses=self.plan.accesses,
-            cwd=self.cwd,
+            accesses=self._touched,
+            cwd=self._cwd,
             subject=f"{NAME}: {', '.join(self._lines())}",
-            diff=self.plan.diff,
+            diff="" if self._plan is None else self._plan.diff,
         )
 
+    def check(self) -> str:
+        try:
+            self._plan = plan(self._patch, self._cwd)
+        except (PatchError, OSError) as error:
+            return _verification(error)
+        return ""
+
     async def run(self, grant: Grant, emit: Emit) -> Ran:
-        emit(PatchStarted(self.call.id, self._changes()))
+        emit(PatchStarted(self._call.id, self._changes()))
         started = time.monotonic()
         try:
-            apply(self.plan)
+            apply(self._plan or plan(self._patch, self._cwd))
         except PatchError as error:
             message = _joined(f"{NAME} failed, nothing was changed: {error}", error.help)
             return self._ran(message, message, Status.FAILED, time.monotonic() - started)
@@ -103,20 +118,53 @@ class _PreparedPatch:
         return self._ran(output, "", Status.COMPLETED, seconds)
 
     def _ran(self, output: str, message: str, status: Status, seconds: float) -> Ran:
-        diff = self.plan.diff if status is Status.COMPLETED else ""
-        event = PatchEnded(self.call.id, self._changes(), status, message, diff)
+        diff = self._plan.diff if self._plan is not None and status is Status.COMPLETED else ""
+        event = PatchEnded(self._call.id, self._changes(), status, message, diff)
         return Ran(output=output, event=event, status=status, seconds=seconds)
 
     def not_run(self, status: Status, refusal: Refusal | None, message: str) -> Event:
-        return PatchEnded(self.call.id, self._changes(), status, message, refusal=refusal)
+        return PatchEnded(self._call.id, self._changes(), status, message, refusal=refusal)
 
     def _changes(self) -> tuple[FileChange, ...]:
-        return tuple(FileChange(change.path, change.kind) for change in self.plan.changes)
+        """A move is an update of the old path."""
+        return tuple(
+            FileChange(os.path.normpath(os.path.join(self._cwd, change.path)), _kind(change))
+            for change in self._patch.changes
+        )
 
     def _lines(self) -> list[str]:
-        return [
-            f"{_LETTERS[change.kind]} {os.path.relpath(change.path, self.cwd)}" for change in self._changes()
-        ]
+        return [f"{_LETTERS[_kind(change)]} {_shown(change)}" for change in self._patch.changes]
+
+
+def _read_first(patch: Patch, cwd: str) -> tuple[tuple[str, Access], ...]:
+    """The files that have to be read to be changed."""
+    return tuple(
+        (os.path.realpath(os.path.join(cwd, change.path)), Access.READ)
+        for change in patch.changes
+        if isinstance(change, UpdateFile)
+    )
+
+
+def _kind(change: AddFile | DeleteFile | UpdateFile) -> str:
+    match change:
+        case AddFile():
+            return "add"
+        case DeleteFile():
+            return "delete"
+        case UpdateFile():
+            return "update"
+        case _:
+            assert_never(change)
+
+
+def _shown(change: AddFile | DeleteFile | UpdateFile) -> str:
+    return (change.move_to if isinstance(change, UpdateFile) else None) or change.path
+
+
+def _verification(error: Exception) -> str:
+    return _joined(
+        f"{NAME} verification failed: {error}", error.help if isinstance(error, PatchError) else ""
+    )
 
 
 def _joined(message: str, help: str) -> str:

@@ -43,6 +43,9 @@ class _PreparedPlan:
             },
         )
 
+    def check(self) -> str:
+        return ""
+
     async def run(self, grant: Grant, emit: Emit) -> Ran:
         event = PlanUpdated(self.steps, self.explanation, self.call.id)
         return Ran(output="Plan updated", event=event, status=Status.COMPLETED)

@@ -164,6 +164,9 @@ class _PreparedCommand:
     def request(self) -> RunScript:
         return RunScript(script=self.script, cwd=self.cwd, reason=self.reason)
 
+    def check(self) -> str:
+        return ""
+
     async def run(self, grant: Grant, emit: Emit) -> Ran:
         argv = (self.bash, "--noprofile", "--norc", "-c", self.script)
         launch = Launch(argv=argv, cwd=self.cwd, env=dict(self.environment()))

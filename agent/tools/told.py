@@ -41,6 +41,13 @@ def declined(tool: str, reply: ApprovalReply) -> str:
     return f"{tool} rejected by the user{words}\nIt was not run."
 
 
+def flawed(tool: str, flaw: str, verdict: Verdict) -> str:
+    """It cannot work. What that says of a file nobody has allowed to read yet is kept back."""
+    if any(part.kind == "read" and part.decision is not Decision.ALLOW for part in verdict.parts):
+        return f"{tool} verification failed: it does not fit the files as they are"
+    return flaw
+
+
 def unrecorded(tool: str, cause: str) -> str:
     """The record cannot be written, so nothing runs."""
     return (
