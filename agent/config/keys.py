@@ -12,12 +12,10 @@ class Kind(enum.Enum):
     TEXT = "text"
     URL = "an http or https address"
     INTEGER = "a whole number"
-    SECONDS = "a number of seconds"
     MILLISECONDS = "a number of milliseconds"
     BOOLEAN = "true or false"
     PATHS = "a list of paths"
     SANDBOX = "read-only, workspace-write or full-access"
-    EFFORT = "none, minimal, low, medium, high or xhigh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +35,6 @@ class Key:
 KEYS = (
     Key(name="model", field="model", kind=Kind.TEXT, project=True, about="model to ask"),
     Key(
-        name="model_reasoning_effort",
-        field="model_reasoning_effort",
-        kind=Kind.EFFORT,
-        project=True,
-        about="how long the model thinks; unset: its own default",
-    ),
-    Key(
         name="base_url",
         field="base_url",
         kind=Kind.URL,
@@ -57,18 +48,11 @@ KEYS = (
         about="environment variable that holds the key; the key itself is never written in a file",
     ),
     Key(
-        name="request_max_retries",
-        field="request_max_retries",
-        kind=Kind.INTEGER,
-        most=100,
-        about="how often a refused request is sent again",
-    ),
-    Key(
         name="stream_max_retries",
         field="stream_max_retries",
         kind=Kind.INTEGER,
         most=100,
-        about="how often a broken stream is asked for again",
+        about="how often a refused request or a broken stream is tried again",
     ),
     Key(
         name="connect_timeout_ms",

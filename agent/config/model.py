@@ -28,12 +28,10 @@ class Settings:
 
     # the model service
     model: str = DEFAULT_MODEL
-    model_reasoning_effort: str | None = None
     base_url: str | None = None  # None: the service of OpenAI
     env_key: str = DEFAULT_KEY_VARIABLE  # the variable that holds the key
     api_key: str | None = field(default=None, repr=False)
-    request_max_retries: int = 4
-    stream_max_retries: int = 5
+    stream_max_retries: int = 5  # of a refused request and of a broken stream alike
     connect_seconds: float = 20.0
     stream_idle_seconds: float = 300.0  # silence of a stream after which it counts as broken
     turn_seconds: float = 3600.0  # the longest that one turn may take, waiting for a person not counted

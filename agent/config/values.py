@@ -14,7 +14,6 @@ Value = str | int | float | bool | SandboxMode | tuple[Path, ...]
 
 # Codex's spelling of the widest mode is understood as well.
 _MODES = {mode.value: mode for mode in SandboxMode} | {"danger-full-access": SandboxMode.FULL_ACCESS}
-_EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh"})
 _URL = re.compile(r"https?://[^\s/]+\S*\Z")
 
 
@@ -42,8 +41,6 @@ def read_value(key: Key, raw: object, base: Path) -> Value | Bad:
         case Kind.SANDBOX:
             mode = _MODES.get(raw) if isinstance(raw, str) else None
             return mode if mode is not None else _bad(key, raw)
-        case Kind.EFFORT:
-            return raw if isinstance(raw, str) and raw in _EFFORTS else _bad(key, raw)
         case Kind.PATHS:
             if not isinstance(raw, list) or not all(isinstance(one, str) and one for one in raw):
                 return _bad(key, raw)
@@ -52,12 +49,12 @@ def read_value(key: Key, raw: object, base: Path) -> Value | Bad:
             if isinstance(raw, bool) or not isinstance(raw, int):
                 return _bad(key, raw)
             return raw if key.least <= raw <= key.most else _range(key, raw)
-        case Kind.SECONDS | Kind.MILLISECONDS:
+        case Kind.MILLISECONDS:
             if isinstance(raw, bool) or not isinstance(raw, int | float):
                 return _bad(key, raw)
             if not key.least <= raw <= key.most:
                 return _range(key, raw)
-            return raw / 1000 if key.kind is Kind.MILLISECONDS else float(raw)
+            return raw / 1000
 
 
 def absolute(text: str, base: Path) -> Path:
