@@ -58,7 +58,10 @@ def locate(file: Sequence[str], chunk: Chunk, start: int) -> Found | NotFound:
         found = [place + 1 for place in _first_view(file, (context,), starts[0])]
         if not found:
             return _missing(
-                file, (context,), f"the `@@` line of the change at line {chunk.number} is not in the file"
+                file,
+                (context,),
+                starts[0],
+                f"the `@@` line of the change at line {chunk.number} is not in the file",
             )
         # The first may stand in several places; a further one is the next behind it.
         starts = found if depth == 0 else sorted({f for f in (_next(found, place) for place in starts) if f})
@@ -83,7 +86,10 @@ def locate(file: Sequence[str], chunk: Chunk, start: int) -> Found | NotFound:
     expected = tuple(line.text for line in chunk.lines if line.mark is not Mark.ADD)
     where = " at the end of the file" if chunk.at_end else f" after line {starts[0]}" if starts[0] else ""
     return _missing(
-        file, expected, f"the lines of the change at line {chunk.number} are not in the file{where}"
+        file,
+        expected,
+        starts[0],
+        f"the lines of the change at line {chunk.number} are not in the file{where}",
     )
 
 
