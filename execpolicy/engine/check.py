@@ -11,19 +11,16 @@ from execpolicy.engine.judge import judge_command, judge_file, judge_host, judge
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import Places
 from execpolicy.facts import Access, FileAccess, ScriptFacts
+from execpolicy.shell.analyse import analyse, analyse_argv
 
 
 def check(script: str, policy: Policy, context: CheckContext) -> Verdict:
     """The verdict over a script that bash would read."""
-    from execpolicy.shell.analyse import analyse
-
     return check_facts(analyse(script, cwd=context.cwd), policy, context)
 
 
 def check_argv(argv: Sequence[str], policy: Policy, context: CheckContext) -> Verdict:
     """The verdict over words that no shell reads."""
-    from execpolicy.shell.analyse import analyse_argv
-
     return check_facts(analyse_argv(argv), policy, context)
 
 

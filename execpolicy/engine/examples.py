@@ -15,6 +15,7 @@ from execpolicy.engine.paths import FileView, match_path
 from execpolicy.engine.words import YES, Places
 from execpolicy.facts import CommandFacts, ScriptFacts, Word
 from execpolicy.lang.rules import CommandRule, Example, NetworkRule, PathRule, PrefixRule, Rule, ToolRule
+from execpolicy.shell.analyse import analyse, analyse_argv
 from execpolicy.source import Span
 
 _CONTEXT = CheckContext(cwd="/workspace", workspace="/workspace", home="/home/user")
@@ -68,8 +69,6 @@ class _Speaks:
         return any(self._script(facts) for facts in readings)
 
     def _readings(self, example: Example) -> list[ScriptFacts]:
-        from execpolicy.shell.analyse import analyse, analyse_argv
-
         if example.words is not None:
             readings = [analyse_argv(example.words)]
             return [_plain(example.words), *readings] if isinstance(self.rule, PrefixRule) else readings

@@ -85,7 +85,7 @@ class Program:
                     return YES
                 if "/" not in wanted:
                     return NO
-                if posixpath.normpath(wanted) in self.names:
+                if places.root(wanted) in self.names:
                     return YES
                 unsure = self.path is None or not wanted.startswith("/")
                 return MAYBE if unsure and posixpath.basename(wanted) == self.base else NO

@@ -1,0 +1,162 @@
+"""Answers one `policy check`: rules in force, one question, an exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from execpolicy.cli.asked import Asked, Format, codex_words, quickly
+from execpolicy.decision import Decision, Layer, SandboxMode, Verdict
+from execpolicy.diagnostics import Diagnostic, Severity
+from execpolicy.engine.context import CheckContext, FactValue
+from execpolicy.engine.policy import Policy
+
+STATUS: Final = {Decision.ALLOW: 0, Decision.ASK: 10, Decision.DENY: 11}
+FAILED: Final = 1
+USAGE: Final = 2
+
+
+def check_quickly(words: Sequence[str]) -> int | None:
+    """The exit status of `policy check WORDS`; None when the words are not of a usual form."""
+    codex = codex_words(words)
+    if codex is not None:
+        return check_as_codex(codex)
+    asked = quickly(words)
+    return None if asked is None else answer(asked)
+
+
+def check_as_codex(words: Sequence[str]) -> int:
+    """Codex's dialect and Codex's answer."""
+    from execpolicy.codex import main
+
+    return main(list(words))
+
+
+def answer(asked: Asked) -> int:
+    """Print the answer; the exit status is 0 allow, 10 ask, 11 deny, 1 failed."""
+    folder = Path(asked.folder)
+    if not folder.is_dir():
+        return _failed(asked, f"`{asked.folder}` is no folder")
+    policy, status = policy_of(asked, folder)
+    if policy is None:
+        return status
+    context = context_of(asked, folder)
+    if asked.stdin:
+        from execpolicy.cli.batch import answer_lines
+
+        return answer_lines(policy, context)
+    verdict = verdict_of(asked, policy, context)
+    show(verdict, asked.format)
+    return STATUS[verdict.decision]
+
+
+def verdict_of(asked: Asked, policy: Policy, context: CheckContext) -> Verdict:
+    """The verdict over what was asked about."""
+    from execpolicy.engine.check import check, check_argv
+
+    script = asked.read_as_script
+    if script is not None:
+        return check(script, policy, context)
+    return check_argv(asked.words, policy, context)
+
+
+def show(verdict: Verdict, form: Format) -> None:
+    from execpolicy.engine import explain
+
+    if form is Format.JSON:
+        print(json.dumps(explain.to_json(verdict), indent=2))
+    else:
+        print("\n".join(explain.lines(verdict)))
+
+
+def agent_home() -> Path:
+    """Where the agent keeps its state."""
+    return Path(os.environ.get("AGENT_HOME") or Path.home() / ".agent")
+
+
+def policy_of(asked: Asked, folder: Path) -> tuple[Policy | None, int]:
+    """The policy in force, or the exit status once its errors are told.
+
+    A file named by hand that is broken or missing is fatal; of another it is told and the rest is in force.
+    """
+    from execpolicy.bundle.load import PolicySource, load_policy
+    from execpolicy.bundle.machine import layer_sources
+
+    home = agent_home()
+    if asked.rules:
+        sources = [PolicySource(Path(path), Layer.SESSION) for path in asked.rules]
+    else:
+        sources = layer_sources(home, folder)
+    loaded = load_policy(sources, cache_dir=home / "cache" / "policy")
+    fatal = bool(asked.rules) and bool(loaded.broken)
+    tell(loaded.diagnostics, asked.format, fatal=fatal)
+    return (None, FAILED) if fatal else (loaded.policy, 0)
+
+
+def tell(diagnostics: Sequence[Diagnostic], form: Format, *, fatal: bool) -> None:
+    """Every diagnostic: with carets on standard error, or as objects where an object was asked for."""
+    if not diagnostics:
+        return
+    from execpolicy.diagnostics import render, to_json
+
+    if form is Format.JSON and fatal:
+        print(
+            json.dumps(
+                {"error": "rule files", "diagnostics": [to_json(one) for one in diagnostics]}, indent=2
+            )
+        )
+        return
+    for one in diagnostics:
+        print(render(one) + "\n", file=sys.stderr)
+    errors = sum(one.severity is Severity.ERROR for one in diagnostics)
+    if errors:
+        print(f"{errors} error{'s' if errors > 1 else ''} in rule files", file=sys.stderr)
+
+
+def context_of(asked: Asked, folder: Path) -> CheckContext:
+    from execpolicy.bundle.machine import context_for
+
+    context = context_for(
+        folder, agent_home=agent_home(), writable=(Path(os.environ.get("TMPDIR") or "/tmp"),)
+    )
+    facts: dict[str, FactValue] = {}
+    for fact in asked.facts:
+        name, _, value = fact.partition("=")
+        facts[name] = _fact(value)
+    return with_facts(context, facts)
+
+
+def _fact(text: str) -> FactValue:
+    if text in ("true", "false"):
+        return text == "true"
+    return tuple(text.split(",")) if "," in text else text
+
+
+def with_facts(context: CheckContext, facts: dict[str, FactValue]) -> CheckContext:
+    """`context` where `facts` hold instead of what the machine says."""
+    if not facts:
+        return context
+    sandbox = facts.pop("sandbox", None)
+    groups = facts.get("groups")
+    if isinstance(groups, str):
+        facts["groups"] = (groups,)
+    today = facts.pop("today", None)
+    return replace(
+        context,
+        facts={**context.facts, **facts},
+        sandbox=SandboxMode(sandbox) if sandbox in {mode.value for mode in SandboxMode} else context.sandbox,
+        today=today if isinstance(today, str) else context.today,
+    )
+
+
+def _failed(asked: Asked, message: str) -> int:
+    if asked.format is Format.JSON:
+        print(json.dumps({"error": message}))
+    else:
+        print(f"error: {message}", file=sys.stderr)
+    return FAILED
