@@ -160,7 +160,8 @@ def _as_text(log: Snapshot, result: Verification) -> list[str]:
     from compliance.plain import visible
     from compliance.segments import modes_open_to_others
 
-    out = [f"{log.folder}: {result.records} records, {len(log.parts)} segments, {log.bytes} bytes"]
+    records, segments = _count(result.records, "sound record"), _count(len(log.parts), "segment")
+    out = [f"{log.folder}: {records}, {segments}, {log.bytes} bytes"]
     if log.head is None:
         out.append("head: missing or unreadable")
     elif result.behind:
@@ -180,6 +181,10 @@ def _as_text(log: Snapshot, result: Verification) -> list[str]:
             "intact: nothing is recorded yet" if empty else f"intact: 1 to {result.end.seq} are one chain"
         )
     return out
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _as_json(log: Snapshot, result: Verification) -> str:

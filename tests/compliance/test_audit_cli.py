@@ -94,7 +94,7 @@ def test_verify_says_what_it_checked(home: Path) -> None:
     size = next((home / "audit").glob("records-*")).stat().st_size
     assert (result.exit_code, result.stdout) == (
         0,
-        f"{home}/audit: 6 records, 1 segments, {size} bytes\nhead: record 6\nintact: 1 to 6 are one chain\n",
+        f"{home}/audit: 6 sound records, 1 segment, {size} bytes\nhead: record 6\nintact: 1 to 6 are one chain\n",
     )
     as_json = json.loads(run("verify", "--format", "json", home=home).stdout)
     assert (as_json["intact"], as_json["records"], as_json["last"]["seq"], as_json["flaws"]) == (
