@@ -31,7 +31,7 @@ from agent.protocol.events import (
     Warned,
 )
 from agent.protocol.plain import command_text, labelled, one_line, output_text, visible
-from agent.protocol.verdicts import reason, rule_place, way_out
+from agent.protocol.verdicts import headed, reason, remarkable, rule_place, way_out
 from execpolicy.decision import Decision
 
 MOST_LINES = 40  # of one output; the record and the session hold the rest
@@ -44,6 +44,7 @@ class HumanText:
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
+        self._last_judged = ""  # call id of the block that was begun last
 
     def event(self, event: Event) -> None:
         """Write what a person wants to know of `event`."""
@@ -109,7 +110,10 @@ class HumanText:
 
     def _judged(self, event: Judged) -> None:
         verdict = event.verdict
-        self._line(f"\n{event.tool}\n{_indented(command_text(event.subject))}")
+        if not remarkable(verdict):
+            return
+        self._last_judged = event.call_id
+        self._line(f"\n{command_text(headed(event.tool, event.subject))}")
         rule = verdict.deciding
         by = f" by {visible(rule_place(rule))}" if rule else ""
         why = reason(verdict)
@@ -118,6 +122,9 @@ class HumanText:
             self._line(f"  way out: {visible(instead)}")
 
     def _ended(self, event: CommandEnded) -> None:
+        if event.call_id != self._last_judged:  # calls that run side by side end in any order
+            self._last_judged = event.call_id
+            self._line(f"\n$ {one_line(event.command)}")
         match event.status:
             case Status.DECLINED:
                 self._line(f"  refused: {one_line(event.output, 500)}")

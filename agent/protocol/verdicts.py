@@ -31,8 +31,26 @@ def way_out(verdict: Verdict) -> str:
 
 
 def rule_place(rule: RuleMatch) -> str:
-    """`id (layer, file:line)`."""
-    return f"{rule.rule_id} ({rule.origin.layer.word}, {rule.origin.path}:{rule.origin.line})"
+    """`id (layer, file:line)`; a rule that got no id of its own is named by its place alone."""
+    place = f"{rule.origin.path}:{rule.origin.line}"
+    layer = rule.origin.layer.word
+    if place.endswith("/" + rule.rule_id) or place == rule.rule_id:
+        return f"{place} ({layer})"
+    return f"{rule.rule_id} ({layer}, {place})"
+
+
+def remarkable(verdict: Verdict) -> bool:
+    """Whether a person wants to see it: not where a tool of ours did what touches nothing and no rule spoke."""
+    return verdict.decision is not Decision.ALLOW or any(
+        part.kind != "tool" or part.matches for part in verdict.parts
+    )
+
+
+def headed(tool: str, subject: str) -> str:
+    """What is judged, with the name of its tool where that does not go without saying."""
+    if tool == "exec_command":
+        return f"$ {subject}"
+    return subject if subject.startswith(tool) else f"{tool} {subject}"
 
 
 def speaking(part: Part) -> tuple[RuleMatch, ...]:

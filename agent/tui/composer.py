@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from agent.protocol.plain import visible
+
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
@@ -88,6 +90,7 @@ class LineInput:
         self.lasting = lasting
         self._fd = fd
         self._write = write
+        self._echo = not os.isatty(fd)  # a terminal shows what is typed by itself
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._interrupt = asyncio.Event()
         self._wanted = threading.Semaphore(0)
@@ -115,6 +118,8 @@ class LineInput:
             self._owed -= 1
             got = line.result()
             self._ended = got is None
+            if got is not None and self._echo:
+                self._write(visible(got) + "\n")
             return got
         finally:
             line.cancel()

@@ -31,7 +31,7 @@ from agent.protocol.events import (
     Warned,
 )
 from agent.protocol.plain import command_text, labelled, one_line, output_text, visible
-from agent.protocol.verdicts import reason, rule_place, way_out
+from agent.protocol.verdicts import headed, reason, remarkable, rule_place, way_out
 from agent.tui.approvals import Line
 from execpolicy.decision import Decision
 
@@ -61,6 +61,7 @@ _RETURN = "\u240d"  # how a carriage return at the end of a line is made visible
 class _Live:
     """Output of a running command: lines on the screen, and the start of the next."""
 
+    command: str = ""
     shown: int = 0
     held: str = ""
 
@@ -72,6 +73,7 @@ class Screen:
         self._console = console
         self._streamed = ""  # text of the message that is on its way
         self._running: dict[str, _Live] = {}  # call id -> its output so far
+        self._last_judged = ""  # call id of the block that was begun last
 
     def say(self, text: str, style: str = "", end: str = "\n") -> None:
         """One text in one style, wrapped by the terminal alone. `text` is taken as safe."""
@@ -122,8 +124,8 @@ class Screen:
                 self._verdict(event)
             case ApprovalAsked() | PatchStarted() | Closed():
                 pass
-            case CommandStarted(call_id):
-                self._running[call_id] = _Live()
+            case CommandStarted(call_id, command):
+                self._running[call_id] = _Live(command)
             case CommandOutput(call_id, text):
                 self._output(call_id, text)
             case ApprovalAnswered(reply):
@@ -172,9 +174,11 @@ class Screen:
 
     def _verdict(self, event: Judged) -> None:
         verdict = event.verdict
-        self.say("")
-        for line in command_text(event.subject).split("\n")[:MOST_LINES]:
-            self.say(f"$ {line}" if event.tool == "exec_command" else f"{event.tool} {line}", "command")
+        if not remarkable(verdict):
+            return
+        self._last_judged = event.call_id
+        lines = command_text(headed(event.tool, event.subject)).split("\n")
+        self.say("\n" + "\n".join(_few(lines)), "command")
         rule = verdict.deciding
         by = f" by {visible(rule_place(rule))}" if rule else ""
         why = reason(verdict)
@@ -189,12 +193,21 @@ class Screen:
         if live is None or len(self._running) > 1 or live.shown >= MOST_LINES:
             return
         *lines, live.held = (live.held + text).split("\n")
+        if lines:
+            self._continue(call_id, live.command)
         for line in lines[: MOST_LINES - live.shown]:
             self.say(f"  {output_text(line).removesuffix(_RETURN)}", "quiet")
             live.shown += 1
 
+    def _continue(self, call_id: str, command: str) -> None:
+        """Calls that run side by side speak in any order: say which one it is."""
+        if call_id != self._last_judged:
+            self._last_judged = call_id
+            self.say(f"\n$ {one_line(command)}", "command")
+
     def _command(self, event: CommandEnded) -> None:
         live = self._running.pop(event.call_id, _Live())
+        self._continue(event.call_id, event.command)
         if event.status is Status.DECLINED:
             self.say("  not run", "deny")
             return

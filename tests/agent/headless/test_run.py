@@ -152,7 +152,7 @@ def test_text_for_a_person() -> None:
     assert "\x07" not in text
     for want in (
         "workdir: /w\nmodel:   m\nsandbox: read-only\nsession: t-1\n",
-        "  make␛[2J\n",
+        "\n$ make␛[2J\n",
         "  policy: ask: no rule allows it\n",
         "  refused: nobody can be asked\n",
         "  succeeded in 500ms:\n  0\n",

@@ -128,6 +128,37 @@ def test_several_answers_come_from_several_lines() -> None:
     assert "answer y, s, n, x or v" in run.text
 
 
+def test_calls_side_by_side_say_which_one_speaks() -> None:
+    plan = Verdict(decision=Decision.ALLOW, parts=(Part(kind="tool", text="p", decision=Decision.ALLOW),))
+    run = Run(
+        ScriptedConversation(
+            [
+                Judged("p", "update_plan", "update_plan: 3 steps", plan),
+                Judged("m", "apply_patch", "apply_patch: M a.py", ASKED),
+                Judged("a", "exec_command", "one", ASKED),
+                Judged("b", "exec_command", "two", ASKED),
+                CommandStarted("a", "one", "/w"),
+                CommandStarted("b", "two", "/w"),
+                CommandEnded("b", "two", "from two\n", 0, Status.COMPLETED),
+                CommandOutput("a", "from one\n"),
+                CommandEnded("a", "one", "from one\nand more\n", 0, Status.COMPLETED),
+                END,
+            ]
+        ),
+        "",
+    )
+    assert "update_plan" not in run.text
+    assert "\napply_patch: M a.py\n" in run.text
+    tail = run.text[run.text.index("$ two") :]
+    assert [line for line in tail.split("\n") if line.startswith(("$", "  from", "  and"))] == [
+        "$ two",
+        "  from two",
+        "$ one",
+        "  from one",
+        "  and more",
+    ]
+
+
 @pytest.mark.parametrize("typed", ["", "\n", "what\n"])
 def test_the_end_of_input_refuses_and_says_so(typed: str) -> None:
     run = Run(ScriptedConversation([ask(1), ask(2), END]), typed)
