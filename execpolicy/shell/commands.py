@@ -31,7 +31,7 @@ _ARGUMENT = re.compile(
 )
 _REDIRECT = re.compile(r"(&>>?)|([0-9]+|\{[A-Za-z_][A-Za-z0-9_]*\})?(<<<|<<-|<<|<>|<&|>>|>&|>\||[<>](?!\())")
 _KEYWORD = re.compile(
-    r"(if|for|while|until|case|select|function|time|coproc|then|else|elif|fi|do|done|esac|\{|\}|!|\[\[)"
+    r"(if|for|while|until|case|select|function|time|coproc|then|else|elif|fi|do|done|esac|in|\{|\}|!|\[\[|\]\])"
     r"(?=[ \t\n;&|()]|[<>](?!\()|\Z)"
 )
 _TIME_OPTION = re.compile(r"[ \t]*(-p|--)(?=[ \t\n;&|()<>]|\Z)")
@@ -246,10 +246,7 @@ class CommandReader(WordReader):
                 value = ArrayValue(elements, self.place(start, self.pos))
                 parts = (Text(array[0][:-1], True), value)
                 return WordNode(self.text[start : self.pos], *self.at(start, self.pos), parts)
-        node = self.word()
-        if self.pos == start:
-            raise self.fail("word expected")
-        return node
+        return self.token("word expected")
 
     def function(self, name: WordNode, start: int) -> Function:
         """`name ( ) body`; the place is at the parenthesis."""
@@ -282,17 +279,14 @@ class CommandReader(WordReader):
             target = WordNode("-", *self.at(self.pos, self.pos + 1))
             self.pos += 1
         else:
-            at = self.pos
-            target = self.word()
-            if self.pos == at:
-                raise self.fail("target of a redirection expected")
+            target = self.token("target of a redirection expected", number=operator in (">&", "<&"))
         return RedirectNode(operator, target, *self.at(start, self.pos), descriptor)
 
     def here(self, operator: str, descriptor: str, start: int) -> RedirectNode:
         """`<<delimiter`; its text is read when the line ends."""
         at = self.pos
-        node = self.word()
-        if self.pos == at or "$" in node.raw or "`" in node.raw:
+        node = self.token("delimiter of a here-document")
+        if "$" in node.raw or "`" in node.raw:
             raise self.fail("delimiter of a here-document", at)
         if node.parts is None:
             delimiter = node.raw

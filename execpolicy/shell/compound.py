@@ -43,7 +43,8 @@ _TEST_END = re.compile(r"\]\]" + _WORD_END)
 _CLAUSE_END = re.compile(r";;&|;;|;&")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _STARTER = re.compile(r"(if|for|while|until|case|select|\{|\[\[)" + _WORD_END + r"|(\()")
-_NOT_NAMED = re.compile(r"(time|!|function|coproc|then|else|elif|fi|do|done|esac|\})" + _WORD_END)
+_NOT_NAMED = re.compile(r"(time|!|function|coproc|then|else|elif|fi|do|done|esac|in|\}|\]\])" + _WORD_END)
+_NOT_SECOND = re.compile(r"(!|function|coproc|then|else|elif|fi|do|done|esac|in|\}|\]\])" + _WORD_END)
 _BINARY = frozenset({"=", "==", "!=", "=~", "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-nt", "-ot", "-ef"})
 _UNARY = re.compile(r"-[abcdefghknoprstuvwxzGLOSNR]\Z")
 _MATCH_RUN = re.compile(r"[^ \t\n;&|()<>$`\"'\\]+")
@@ -149,11 +150,7 @@ class CompoundReader(CommandReader):
                 break
             if char == "\n":
                 break
-            at = self.pos
-            word = self.word()
-            if self.pos == at:
-                raise self.fail("words of a loop")
-            words.append(word)
+            words.append(self.token("words of a loop"))
         self.newlines()
         return words
 
@@ -186,10 +183,7 @@ class CompoundReader(CommandReader):
 
     def case(self, start: int) -> Case:
         self.blanks()
-        at = self.pos
-        subject = self.word()
-        if self.pos == at:
-            raise self.fail("word of a case")
+        subject = self.token("word of a case")
         self.newlines()
         if not _IN.match(self.text, self.pos):
             raise self.fail("`in` expected")
@@ -219,10 +213,7 @@ class CompoundReader(CommandReader):
         found: list[WordNode] = []
         while True:
             self.blanks()
-            at = self.pos
-            found.append(self.word())
-            if self.pos == at:
-                raise self.fail("pattern expected")
+            found.append(self.token("pattern expected"))
             char = self.blanks()
             self.pos += 1
             if char == ")":
@@ -296,15 +287,9 @@ class CompoundReader(CommandReader):
         return _TEST_END.match(self.text, self.pos) is not None
 
     def operand_word(self) -> WordNode:
-        at = self.pos
         if self.at_test_end():
             raise self.fail("operand of a test")
-        node = self.word()
-        if self.pos == at:
-            raise self.fail("operand of a test")
-        if node.raw.isdigit() and self.text[self.pos : self.pos + 1] in ("<", ">"):
-            raise self.fail("operand of a test")
-        return node
+        return self.token("operand of a test")
 
     def pattern_word(self, before_group: str) -> WordNode:
         """The right side of `==` (groups after `?*+@!`) or of `=~` (any group, and `|`)."""
@@ -398,6 +383,8 @@ class CompoundReader(CommandReader):
             at = self.pos
             node = self.word()
             self.blanks()
+            if _NOT_SECOND.match(self.text, self.pos):
+                raise self.fail("coprocess")
             if node.raw and _STARTER.match(self.text, self.pos):
                 if node.parts is not None or not _IDENTIFIER.match(node.raw):
                     raise self.fail("name of a coprocess", at)

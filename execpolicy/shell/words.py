@@ -34,6 +34,8 @@ _BACKQUOTED = re.compile(r"(?:[^`\\]|\\.)*", re.DOTALL)
 _ARITHMETIC = re.compile(r"[^()\"'\\$`]+")
 _ANSI = re.compile(r"(?:[^'\\]|\\.)*", re.DOTALL)
 _SUBSCRIPT = re.compile(r"[^\[\]\"'\\$` \t\n;&|()<>]+")
+_DESCRIPTOR = re.compile(r"[0-9]+\Z|\{[A-Za-z_][A-Za-z0-9_]*\}\Z")
+_ANGLES = ("<", ">")
 _ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?=)")
 _ELEMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[")
 _PLAIN = re.compile(r"([^ \t\n;&|()<>$`\"'\\*?\[{}~]+)(?=[ \t\n;&|)]|\Z)")
@@ -65,6 +67,17 @@ class WordReader(Lexer):
         parts = self.pieces()
         return WordNode(self.text[start : self.pos], *self.at(start, self.pos), parts)
 
+    def token(self, expected: str, *, number: bool = False) -> WordNode:
+        """A word where nothing else may stand. Digits or `{name}` in front of an angle are none."""
+        start = self.pos
+        node = self.word()
+        if self.pos == start:
+            raise self.fail(expected)
+        at_angle = self.text[self.pos : self.pos + 1] in _ANGLES and _DESCRIPTOR.match(node.raw) is not None
+        if at_angle and not (number and node.raw[0] != "{"):
+            raise self.fail(expected, start)
+        return node
+
     def pieces(self) -> tuple[Part, ...]:
         """The pieces of an unquoted word, up to a blank or an operator."""
         text = self.text
@@ -92,10 +105,9 @@ class WordReader(Lexer):
             self.pos += 1
             self.double(parts)
         elif char == "\\":
-            if self.pos + 1 >= self.end:
-                raise self.fail("backslash at the end")
-            parts.append(Text(self.text[self.pos + 1], True))
-            self.pos += 2
+            # At the very end of the text a backslash is itself.
+            parts.append(Text(self.text[self.pos + 1 : self.pos + 2] or "\\", True))
+            self.pos = min(self.pos + 2, self.end)
         elif char == "$":
             self.dollar(parts, quoted=False)
         elif char == "`":
@@ -156,7 +168,7 @@ class WordReader(Lexer):
         start = self.pos
         body = _ANSI.match(self.text, start + 2)
         assert body is not None
-        if body.end() >= self.end:
+        if not self.text.startswith("'", body.end()):
             raise self.fail("single quote is not closed", start)
         self.pos = body.end() + 1
         text = ansi_c(self.as_written(body.start(), body.end()))
@@ -213,7 +225,7 @@ class WordReader(Lexer):
         start = self.pos
         raw = _BACKQUOTED.match(self.text, start + 1)
         assert raw is not None
-        if raw.end() >= self.end:
+        if not self.text.startswith("`", raw.end()):
             raise self.fail("backquote is not closed", start)
         self.pos = raw.end() + 1
         text = inside_backquotes(raw[0], double_quoted=quoted)
@@ -450,11 +462,7 @@ class WordReader(Lexer):
             if char == "[":
                 found.append(self.keyed_element())
                 continue
-            at = self.pos
-            node = self.word()
-            if self.pos == at:
-                raise self.fail("operator in an array")
-            found.append(node)
+            found.append(self.token("operator in an array"))
         following = self.text[self.pos : self.pos + 1]
         if following and following not in " \t\n;&|)<>":
             raise self.fail("text after an array")
