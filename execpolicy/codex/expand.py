@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from execpolicy.bundle.starlark import Child, ChildError
-from execpolicy.codex.builtins import Given, Recorder, RuleError
+from execpolicy.codex.builtins import SIGNATURES, Given, Recorder, RuleError
 from execpolicy.codex.dialect import (
     ERROR,
     PLACE,
@@ -19,8 +19,12 @@ from execpolicy.codex.dialect import (
     reworded,
     rewritten,
 )
+from execpolicy.lang import syntax
 from execpolicy.lang.literal import literal_rule
+from execpolicy.lang.quick import quick_statement
 from execpolicy.lang.rules import AnyOf, Exact, WordPattern
+from execpolicy.lang.scanner import Chunk, Scanner
+from execpolicy.source import SourceText
 
 PROGRAM = Path(__file__).with_name("child.py")
 BLANK = re.compile(r"(?:[ ]*(?:#[^\n]*)?\n)+|[ ]*(?:#[^\n]*)?\Z")
@@ -74,28 +78,65 @@ def _given(value: object) -> Given:
 
 
 def _literal(text: str) -> Recorder | None:
-    """The calls of a file that holds nothing but plain rules and comments."""
-    if "\t" in text or "\r" in text:
+    """The calls of a file that holds nothing but literal calls and comments, and that Codex does not refuse."""
+    if any(char in text for char in "\t\r\\"):
         return None
     recorder = Recorder()
+    scanner = Scanner(SourceText("", text))
     at = 0
-    while at < len(text):
-        if (blank := BLANK.match(text, at)) and blank.end() > at:
-            at = blank.end()
-            continue
-        rule = literal_rule(text, at)
-        if rule is None or rule.decision in ("ask", "deny"):
-            return None
-        named = [("decision", _string(rule.decision))]
-        if rule.justification is not None:
-            named.append(("justification", _string(rule.justification)))
-        words = tuple(map(_words, rule.pattern))
-        try:
-            recorder.call("prefix_rule", [Given("list", "", items=words)], named)
-        except RuleError:
-            return None
-        at = rule.end
+    try:
+        while at < len(text):
+            if (blank := BLANK.match(text, at)) and blank.end() > at:
+                at = blank.end()
+            elif rule := literal_rule(text, at):
+                words = tuple(map(_words, rule.pattern))
+                why = (
+                    [("justification", _string(rule.justification))] if rule.justification is not None else []
+                )
+                named = [("decision", _string(rule.decision)), *why]
+                recorder.call("prefix_rule", [Given("list", "", items=words)], named)
+                at = rule.end
+            else:
+                chunk, at = scanner.statement(at)
+                _statement(chunk, text, recorder)
+    except (RuleError, _NotLiteral):
+        return None
     return recorder
+
+
+class _NotLiteral(Exception):
+    """Something that is left to the child."""
+
+
+def _statement(chunk: Chunk, text: str, recorder: Recorder) -> None:
+    statement = None if chunk.errors else quick_statement(chunk.tokens)
+    if not isinstance(statement, syntax.Expression) or (chunk.start and text[chunk.start - 1] != "\n"):
+        raise _NotLiteral
+    call = statement.value
+    if not isinstance(call, syntax.Call) or not isinstance(call.function, syntax.Name):
+        raise _NotLiteral
+    if call.function.id not in SIGNATURES:
+        raise _NotLiteral
+    positional = [_value(argument.value) for argument in call.arguments if argument.name is None]
+    named = [
+        (argument.name.id, _value(argument.value)) for argument in call.arguments if argument.name is not None
+    ]
+    ordered = all(argument.name is None for argument in call.arguments[: len(positional)])
+    if not ordered or len({key for key, _ in named}) < len(named):
+        raise _NotLiteral
+    recorder.call(call.function.id, positional, named)
+
+
+def _value(expr: syntax.Expr) -> Given:
+    match expr:
+        case syntax.Str(value, _, _):
+            return _string(value)
+        case syntax.ListExpr(items, _):
+            return Given("list", "", items=tuple(map(_value, items)))
+        case syntax.Name("True" | "False" as word, _):
+            return Given("bool", word, truth=word == "True")
+        case _:
+            raise _NotLiteral
 
 
 def _string(text: str) -> Given:

@@ -46,8 +46,7 @@ def _digits(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _port(text: str) -> int:
+def _port(text: str) -> int | None:
+    """None for a number that is no port: Codex reads over any."""
     port = int(text[:6])
-    if not 0 < port < 65536:
-        raise BadHost("has a port that is no port")
-    return port
+    return port if 0 < port < 65536 else None
