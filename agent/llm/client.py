@@ -18,7 +18,6 @@ class ModelRequest:
     tools: tuple[JsonObject, ...]
     cache_key: str
     parallel_tool_calls: bool = True
-    reasoning_effort: str | None = None  # None: the model's own default
 
 
 @dataclass(frozen=True, slots=True)

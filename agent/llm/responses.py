@@ -84,8 +84,6 @@ class ResponsesClient:
             "include": ["reasoning.encrypted_content"],
             "prompt_cache_key": request.cache_key,
         }
-        if request.reasoning_effort is not None:
-            body["reasoning"] = {"effort": request.reasoning_effort}
         try:
             # The history goes in as extra_body: as an argument it would be walked and copied each time.
             async with client.responses.with_streaming_response.create(
