@@ -87,15 +87,14 @@ def session_spec(settings: Settings, files: tuple[FileUse, ...]) -> SandboxSpec:
         mode=settings.sandbox,
         workspace=workspace,
         writable=tuple(map(str, settings.writable)),
-        protected=tuple(dict.fromkeys((home, *_own(settings), *map(str, rule_places(settings, files))))),
+        protected=tuple(
+            dict.fromkeys(
+                (f"{workspace}/.git", f"{workspace}/.agent", home, *map(str, rule_places(settings, files)))
+            )
+        ),
         hidden=() if holds_us else (home,),
         network=settings.network or settings.sandbox is SandboxMode.FULL_ACCESS,
     )
-
-
-def _own(settings: Settings) -> list[str]:
-    folders = dict.fromkeys((settings.workspace, settings.cwd))
-    return [str(folder / name) for folder in folders for name in (".git", ".agent")]
 
 
 def rule_places(settings: Settings, files: tuple[FileUse, ...]) -> tuple[Path, ...]:
@@ -130,11 +129,7 @@ def context_maker(
         "approval_policy": "ask" if settings.interactive else "never",
     }
     writable = (*settings.writable, *temp_folders())
-    protected = (
-        settings.cwd / ".git",
-        settings.cwd / ".agent",
-        *rule_places(settings, files),
-    )
+    protected = rule_places(settings, files)
 
     def context(cwd: str) -> CheckContext:
         return context_for(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,9 @@ from typing import Any
 import pytest
 
 from agent.app.compose import compose
-from agent.errors import AgentError, ConfigError, SessionError
+from agent.errors import AgentError, ConfigError, SandboxUnavailable, SessionError
 from agent.llm.scripted import Calls, CallsCustom, Fail, Respond, Says, Stream, Thinks, respond
+from agent.llm.scripted import replay as steps_of
 from agent.protocol.approvals import Answer
 from agent.protocol.events import (
     CommandEnded,
@@ -28,6 +32,8 @@ from agent.protocol.events import (
     Warned,
 )
 from agent.protocol.ops import Interrupt
+from agent.sandbox.select import select
+from execpolicy.decision import SandboxMode
 
 RULES = """
 prefix_rule(pattern = [["ls", "cat", "echo", "sleep", "env", "printf", "seq"]], decision = "allow")
@@ -49,12 +55,16 @@ def run(cmd: str, **more: Any) -> Calls:
     return Calls("exec_command", {"cmd": cmd, **more})
 
 
+def sandboxed() -> bool:
+    try:
+        select(SandboxMode.WORKSPACE_WRITE)
+    except SandboxUnavailable:
+        return False
+    return True
+
+
 def of(kind: type, events: list[Any]) -> list[Any]:
     return [event for event in events if isinstance(event, kind)]
-
-
-def kinds(record: list[dict[str, Any]]) -> list[str]:
-    return [str(line.get("event", line).get("kind", line.get("kind"))) for line in record]
 
 
 async def test_a_whole_task(story: Any) -> None:
@@ -371,3 +381,48 @@ async def test_a_state_folder_that_cannot_be_written(story: Any) -> None:
     with pytest.raises(AgentError) as caught:
         await told.tell()
     assert caught.value.help
+
+
+@pytest.mark.skipif(not sandboxed(), reason="no sandbox on this machine")
+async def test_a_command_reaches_neither_the_state_folder_nor_the_rules(story: Any) -> None:
+    told = story(respond(Says("ready")))
+    told.policy(RULES + 'prefix_rule(pattern = ["sh", "steal.sh"], decision = "allow")\n')
+    home = told.settings.agent_home
+    await told.tell()
+    (home / "config.toml").write_text("secret = 1\n")
+    (told.project / "steal.sh").write_text(
+        f"cat {home}/config.toml; echo x > {home}/x; echo x > {told.root}/team.rules; echo x > .git/x; echo end\n"
+    )
+    told.server.script = steps_of([respond(run("sh steal.sh")), respond(Says("ok"))])
+    await told.tell()
+    output = told.outputs()[0]
+    assert output.endswith("end\n")
+    assert "secret" not in output
+    assert not (home / "x").exists()
+    assert not (told.project / ".git/x").exists()
+    assert (told.root / "team.rules").read_text().startswith("\nprefix_rule")
+
+
+async def test_a_process_that_is_killed_leaves_a_session_that_goes_on(story: Any) -> None:
+    told = story(
+        respond(run("echo > started; sleep 30; echo > late")),
+        respond(Says("Back again.")),
+    )
+    told.policy(RULES)
+    arguments = ["exec", "--policy", str(told.root / "team.rules"), "--base-url", told.settings.base_url]
+    env = {**os.environ, "AGENT_HOME": str(told.settings.agent_home)}
+    command = [sys.executable, "-I", "-m", "agent", *arguments]
+    mode = ["--sandbox", told.settings.sandbox.value]
+    first = await asyncio.create_subprocess_exec(*command, *mode, "go", cwd=told.project, env=env)
+    for _ in range(400):
+        if (told.project / "started").exists():
+            break
+        await asyncio.sleep(0.05)
+    first.kill()
+    await first.wait()
+    second = await asyncio.create_subprocess_exec(
+        *command[:5], "resume", "--last", *arguments[1:], *mode, "go on", cwd=told.project, env=env
+    )
+    assert await second.wait() == 0
+    assert told.outputs() == ["aborted"]
+    assert not (told.project / "late").exists()
