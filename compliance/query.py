@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from compliance.chain import Record, canonical, read_line
 from compliance.codec import from_json
 from compliance.errors import RecordError
 from compliance.events import AuditEvent, Decided, Patched
-from compliance.segments import Snapshot, lines
+from compliance.segments import Snapshot, blocks
 from execpolicy.decision import Decision, Part
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -147,14 +148,17 @@ def entries(log: Snapshot, wanted: Filter) -> Iterator[Entry | Unreadable]:
     """The records of `log` that fit, oldest first."""
     needles = wanted.needles()
     for path, size in log.parts:
-        for number, line in enumerate(lines(path, size), 1):
-            if not all(needle in line for needle in needles) or not wanted.in_time(line):
+        for first, block in blocks(path, size):
+            if not all(needle in block for needle in needles):
                 continue
-            entry = _read(line)
-            if entry is None:
-                yield Unreadable(path.name, number)
-            elif wanted.holds(entry.record.time, entry.event):
-                yield entry
+            for number, line in enumerate(BytesIO(block), first):
+                if not all(needle in line for needle in needles) or not wanted.in_time(line):
+                    continue
+                entry = _read(line)
+                if entry is None:
+                    yield Unreadable(path.name, number)
+                elif wanted.holds(entry.record.time, entry.event):
+                    yield entry
 
 
 def _read(line: bytes) -> Entry | None:

@@ -38,7 +38,7 @@ def spellings(value: str) -> Iterator[str]:
     yield value
     yield json.dumps(value)[1:-1]
     yield from (line for line in value.splitlines() if len(line) >= 16)
-    data = value.encode("utf-8", "surrogateescape")
+    data = _bytes(value)
     for offset in range(3):
         # characters that depend on what stands before or after the value are left out
         text = base64.b64encode(b"\0" * offset + data)
@@ -46,9 +46,16 @@ def spellings(value: str) -> Iterator[str]:
         if len(core) >= 8:
             yield core
             yield core.replace("+", "-").replace("/", "_")
-    for spelled in (data.hex(), quote(value, safe=""), quote(value), quote_plus(value)):
+    for spelled in (data.hex(), quote(data, safe=""), quote(data), quote_plus(data)):
         yield spelled
         yield spelled.upper() if spelled == data.hex() else spelled.replace("%2F", "%2f")
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 class Redactor:
@@ -123,7 +130,7 @@ class Redactor:
             pieces += [text[at:start], MARK, kind]
             if self._key is not None:
                 secret = self._needles.get(text[start:end], text[start:end])
-                digest = hmac.new(self._key, secret.encode("utf-8", "surrogatepass"), hashlib.sha256)
+                digest = hmac.new(self._key, _bytes(secret), hashlib.sha256)
                 pieces += ["#", digest.hexdigest()[:12]]
             pieces.append("]")
             at = end

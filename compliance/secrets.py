@@ -16,7 +16,8 @@ _WORDS: Final = (
     r"|signing[_-]?key|encryption[_-]?key|master[_-]?key|webhook[_-]?url|dsn|connection[_-]?string|pat)"
 )
 _SECRET_NAME: Final = re.compile(
-    rf"(?:^|[^a-z]){_WORDS}(?:$|[^a-z])|[a-z](?:password|passwd|token|secret|apikey)$|_key$", re.IGNORECASE
+    rf"(?:^|[^a-z]){_WORDS}(?:$|[^a-z])|[a-z](?:password|passwd|token|secret|apikey)$|(?-i:_KEY$)",
+    re.IGNORECASE,
 )
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NOT_SECRET: Final = re.compile(

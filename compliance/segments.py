@@ -18,6 +18,7 @@ from compliance.errors import RecordError
 
 HEAD_NAME: Final = "head"
 HEAD_BYTES: Final = 512  # fixed, so that one small write in place replaces it
+BLOCK: Final = 128 * 1024
 MOST_LINE: Final = 4 * 1024 * 1024  # no record is longer
 _NAME: Final = re.compile(r"records-([0-9]{12})\.jsonl")
 
@@ -64,7 +65,7 @@ def segment_number(name: str) -> int:
 
 def segments(folder: Path) -> list[Path]:
     """The segments of a log, oldest first."""
-    found = [path for path in folder.iterdir() if segment_number(path.name)]
+    found = [path for path in folder.iterdir() if segment_number(path.name) and path.is_file()]
     return sorted(found, key=lambda path: segment_number(path.name))
 
 
@@ -110,6 +111,24 @@ def lines(path: Path, size: int) -> Iterator[bytes]:
         while size > 0 and (line := file.readline(min(size, MOST_LINE))):
             size -= len(line)
             yield line
+
+
+def blocks(path: Path, size: int) -> Iterator[tuple[int, bytes]]:
+    """The first `size` bytes of a segment in blocks of whole lines, each with the number of its first line."""
+    number, rest = 1, b""
+    with path.open("rb", buffering=0) as file:
+        while size > 0 and (data := file.read(min(size, BLOCK))):
+            size -= len(data)
+            end = data.rfind(b"\n") + 1
+            if not end and len(rest) < MOST_LINE:
+                rest += data
+                continue
+            block = b"".join((rest, memoryview(data)[:end])) if end else rest
+            rest = data[end:]
+            yield number, block
+            number += block.count(b"\n")
+    if rest:
+        yield number, rest
 
 
 def verify(log: Snapshot, progress: Callable[[int], object] = lambda _: None) -> Verification:

@@ -89,6 +89,26 @@ def test_an_edited_line_is_told_not_shown(folder: Path) -> None:
     assert [type(entry) for entry in found] == [Unreadable]
 
 
+def test_the_line_of_a_bad_record_is_counted_over_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compliance.segments.BLOCK", 700)
+    log = AuditLog(tmp_path)
+    for number in range(30):
+        log.record(Refused("s", f"c{number}", "x" * (number * 37)))
+    log.close()
+    (path,) = tmp_path.glob("records-*")
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[20] = lines[20].replace(b"xx", b"xy")
+    lines[3] = b"a\rb\n"
+    path.write_bytes(b"".join(lines))
+    found = list(entries(snapshot(tmp_path), Filter()))
+    assert [entry.number for entry in found if isinstance(entry, Unreadable)] == [4, 21]
+    assert [entry.record.seq for entry in found if isinstance(entry, Entry)] == [
+        number for number in range(1, 31) if number not in (4, 21)
+    ]
+
+
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 

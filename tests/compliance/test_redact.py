@@ -159,6 +159,11 @@ def test_a_known_value_never_stays(before: str, value: str, after: str) -> None:
     assert value not in Redactor([value]).text(before + value + after).replace("[masked:known]", "\0")
 
 
+@pytest.mark.parametrize("value", ["caf\udce9-secret", "lone\ud800-secret", "\0\n\x1b secret"])
+def test_a_value_of_odd_characters_is_found(value: str) -> None:
+    assert Redactor([value], key=b"k").text(f"x{value}y").startswith("x[masked:known#")
+
+
 def decided(subject: str, *words: str) -> Decided:
     rule = RuleMatch(
         rule_id="r",
@@ -216,6 +221,8 @@ def test_equal_secrets_have_equal_markers_under_a_key() -> None:
         ("DB_PASS", True),
         ("NPM_AUTH", True),
         ("SENTRY_DSN", True),
+        ("STRIPE_KEY", True),
+        ("sort_key", False),
         ("PATH", False),
         ("PWD", False),
         ("SSH_AUTH_SOCK", False),
