@@ -7,7 +7,7 @@ import contextlib
 import getpass
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest
@@ -20,6 +20,7 @@ from agent.protocol.events import (
     TurnFailed,
     TurnInterrupted,
     TurnStarted,
+    Warned,
 )
 from agent.protocol.ops import Close, Interrupt, Reply, StartTurn
 from agent.tui.approvals import card, question, read_choice
@@ -30,6 +31,7 @@ from agent.tui.transcript import Screen
 PROMPT = "› "
 NO_ANSWER = "nobody answered: the input ended"
 CLOSE_SECONDS = 10.0
+OPENING_SECONDS = 0.2  # for the first word of a conversation
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Terminal:
     input: Input
     record: str = ""  # where the audit record lies
     failed: bool = False  # the last task did not come to its end
+    _events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
     _busy: bool = False
     _asking: bool = False
     _typed: bool = False  # the task stands on the screen already
@@ -49,22 +52,37 @@ class Terminal:
 
     async def run(self, prompt: str | None) -> None:
         """Work on `prompt`, then on what the person asks for next, until the person is done."""
-        events = self.conversation.events()
+        pump = asyncio.ensure_future(self._pump())
         with self._signals():
             try:
+                await self._opening()
                 while not self._ending.is_set():
                     self._typed = prompt is None and self.input.lasting
                     if prompt is None:
                         prompt = await self._next_task()
                     if prompt is None:
                         break
-                    if not await self._task(events, prompt):
+                    if not await self._task(prompt):
                         break
                     prompt = None
                     if not self.input.lasting:
                         break
             finally:
-                await self._close(events)
+                await self._close()
+                pump.cancel()
+
+    async def _pump(self) -> None:
+        """The one reader of the conversation: a wait for an event can then be given up at any time."""
+        async for event in self.conversation.events():
+            self._events.put_nowait(event)
+        self._events.put_nowait(Closed())
+
+    async def _opening(self) -> None:
+        """What the conversation says before its first task."""
+        with contextlib.suppress(TimeoutError):
+            self.screen.event(await asyncio.wait_for(self._events.get(), OPENING_SECONDS))
+        while not self._events.empty():
+            self.screen.event(self._events.get_nowait())
 
     async def _next_task(self) -> str | None:
         warned = False
@@ -84,7 +102,7 @@ class Terminal:
                 return line
         return None
 
-    async def _task(self, events: AsyncIterator[Event], prompt: str) -> bool:
+    async def _task(self, prompt: str) -> bool:
         """One task to its end; False when the conversation itself has ended."""
         tally = Tally()
         started = time.monotonic()
@@ -92,7 +110,7 @@ class Terminal:
         try:
             await self.conversation.submit(StartTurn(prompt))
             while True:
-                event = await anext(events, Closed())
+                event = await self._events.get()
                 tally.event(event)
                 if not (self._typed and isinstance(event, TurnStarted)):
                     self.screen.event(event)
@@ -145,11 +163,12 @@ class Terminal:
         except Interrupted:
             return ""
 
-    async def _close(self, events: AsyncIterator[Event]) -> None:
+    async def _close(self) -> None:
         async def until_closed() -> None:
             await self.conversation.submit(Close())
-            while not isinstance(await anext(events, Closed()), Closed):
-                pass
+            while not isinstance(event := await self._events.get(), Closed):
+                if isinstance(event, TurnFailed | Warned):
+                    self.screen.event(event)
 
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(until_closed(), CLOSE_SECONDS)

@@ -58,7 +58,7 @@ class Tally:
             f"{self.asked} asked",
             f"{self.denied} denied",
             _count(len(self.files), "file") + " changed",
-            f"{tokens:,} tokens",
+            f"{tokens:,} tokens so far",
             f"{seconds:.1f}s",
         )
         return " · ".join(parts)

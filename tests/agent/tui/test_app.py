@@ -87,7 +87,7 @@ class Run:
 
         async def run() -> None:
             if meanwhile is not None:
-                asyncio.get_running_loop().call_later(0.1, meanwhile)
+                asyncio.get_running_loop().call_later(0.4, meanwhile)
             await asyncio.wait_for(front.run(prompt), 20)
 
         asyncio.run(run())
@@ -203,7 +203,7 @@ def test_the_summary_counts_and_names_the_record() -> None:
         ),
         "",
     )
-    summary = "done · 1 command run · 1 asked · 1 denied · 1 file changed · 1,234 tokens · "
+    summary = "done · 1 command run · 1 asked · 1 denied · 1 file changed · 1,234 tokens so far · "
     assert summary in run.text
     assert "record: /h/audit (`agent audit verify` checks it)" in run.text
     assert "  way out: leave it" in run.text
