@@ -38,6 +38,7 @@ _TIME_OPTION = re.compile(r"[ \t]*(-p|--)(?=[ \t\n;&|()<>]|\Z)")
 # Builtins whose arguments may be arrays: `declare a=(x y)`.
 _DECLARING = frozenset({"declare", "typeset", "local", "export", "readonly", "alias", "eval", "let"})
 _ARRAY_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=\(")
+_LOOKS_ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[|\+?=)")
 _PARENTHESIS = frozenset({")"})
 
 
@@ -212,6 +213,8 @@ class CommandReader(WordReader):
             if char in "<>&{0123456789":
                 redirect = self.redirect()
                 if redirect is not None:
+                    if redirects and not words and redirect.target is not None:
+                        self.no_assignment(redirect.target)
                     redirects.append(redirect)
                     continue
                 if char == "&":
@@ -280,7 +283,14 @@ class CommandReader(WordReader):
             self.pos += 1
         else:
             target = self.token("target of a redirection expected", number=operator in (">&", "<&"))
+            if operator in (">&", "<&") and target.raw.endswith("-") and not target.raw[:-1].isdigit():
+                raise self.fail("descriptor that is moved", start)
         return RedirectNode(operator, target, *self.at(start, self.pos), descriptor)
+
+    def no_assignment(self, target: WordNode) -> None:
+        """In front of a command bash takes the target of a second redirection for an assignment."""
+        if _LOOKS_ASSIGNED.match(target.raw):
+            raise self.fail("assignment as the target of a redirection")
 
     def here(self, operator: str, descriptor: str, start: int) -> RedirectNode:
         """`<<delimiter`; its text is read when the line ends."""

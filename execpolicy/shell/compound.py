@@ -340,9 +340,17 @@ class CompoundReader(CommandReader):
                     return
             elif char == "`" or (char == "$" and self.text.startswith("(", self.pos + 1)):
                 raise self.fail("substitution inside a group of a pattern")
-            elif not self.quoting(char, parts):
+            elif not self.group_quoting(char, parts):
                 break
         raise self.fail("parenthesis is not closed", start)
+
+    def group_quoting(self, char: str, parts: list[Part]) -> bool:
+        """Like `quoting`, where bash counts parentheses inside of `${...}` too."""
+        start = self.pos
+        found = self.quoting(char, parts)
+        if char == "$" and any(mark in self.text[start : self.pos] for mark in "()"):
+            raise self.fail("substitution inside a group of a pattern", start)
+        return found
 
     # --- functions and coprocesses ---
 

@@ -29,7 +29,7 @@ _LENGTH = re.compile(r"#([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*?$!#-])?")
 _OPERATOR = re.compile(r":[-=?+]|[-=?+]|##?|%%?|//?|\^\^?|,,?|~~?|@[QEPAKaULuk]|:")
 _PATTERN_OPERATORS = frozenset({"#", "##", "%", "%%", "/", "//", "^", "^^", ",", ",,", "~", "~~"})
 _OPERAND = re.compile(r"[^}\"'\\$`<>]+")
-_OPERAND_QUOTED = re.compile(r"[^}\"'\\$`]+")
+_OPERAND_QUOTED = re.compile(r"[^}\"'\\$`<>]+")
 _BACKQUOTED = re.compile(r"(?:[^`\\]|\\.)*", re.DOTALL)
 _ARITHMETIC = re.compile(r"[^()\"'\\$`]+")
 _ANSI = re.compile(r"(?:[^'\\]|\\.)*", re.DOTALL)
@@ -390,7 +390,7 @@ class WordReader(Lexer):
             if char in "<>":
                 if self.text.startswith("(", self.pos + 1):
                     raise self.fail("process substitution in a parameter expansion")
-                parts.append(Text(char, False))
+                parts.append(Text(char, quoted))
                 self.pos += 1
             elif char == "'" and literal_quote:
                 raise self.fail("quote in a quoted parameter expansion")
