@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from execpolicy.decision import Decision, Verdict
 from execpolicy.engine.context import CheckContext
@@ -33,7 +34,25 @@ def check_facts(facts: ScriptFacts, policy: Policy, context: CheckContext) -> Ve
     if not facts.readable and not unknowns:
         unknowns.append("the script could not be read exactly")
     least = policy.unread() if unknowns else Decision.ALLOW
-    return fold(judged, context, unknowns, least)
+    verdict = fold(judged, context, unknowns, least)
+    if verdict.decision is Decision.ALLOW:
+        return verdict
+    return replace(verdict, nearest=_nearest(facts, judged, policy, context))
+
+
+def _nearest(
+    facts: ScriptFacts, judged: Sequence[Judged], policy: Policy, context: CheckContext
+) -> str | None:
+    """For the first command that is not allowed, the nearest that is."""
+    from execpolicy.engine.trace import nearest_allowed
+
+    refused = {one.part.text for one in judged if one.part.decision is not Decision.ALLOW}
+    for command in facts.commands:
+        if command.argv and " ".join(word.raw for word in command.argv) in refused:
+            found = nearest_allowed(policy, command, context)
+            if found is not None:
+                return found
+    return None
 
 
 def check_files(

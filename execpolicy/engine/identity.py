@@ -62,16 +62,17 @@ class Program:
     names: tuple[str, ...]  # everything that a deny may call it
     found: bool  # nothing speaks against its being the program of that name
     same_place: bool  # a relative path means what it would mean in the workspace
+    shadowed: bool  # the script defines a function or alias of this name
 
     @staticmethod
     def of(facts: CommandFacts, context: CheckContext, places: Places) -> Program:
         first = facts.argv[0]
         text = first.text
         if text is None:
-            return Program(None, "", None, (), False, False)
+            return Program(None, "", None, (), False, False, False)
         if "/" not in text:
             if context.resolver is None:
-                return Program(text, text, None, (text,), not facts.shadowed, False)
+                return Program(text, text, None, (text,), not facts.shadowed, False, facts.shadowed)
             return _bare(text, facts, context)
         return _path(text, facts, context, places)
 
@@ -98,7 +99,7 @@ class Program:
 
     def proven(self, pattern: WordPattern, places: Places, hosts: Hosts, layer: Layer) -> Certainty:
         """YES when the program is the one that an allow rule of `layer` means, else NO."""
-        if self.text is None:
+        if self.text is None or self.shadowed:
             return NO
         match pattern:
             case Exact(wanted):
@@ -135,12 +136,12 @@ def _bare(text: str, facts: CommandFacts, context: CheckContext) -> Program:
     assert context.resolver is not None
     path = None if not text or facts.shadowed else context.resolver.program(text, context.cwd)
     if path is None:
-        return Program(text, text, None, (text,), not facts.shadowed, False)
+        return Program(text, text, None, (text,), not facts.shadowed, False, facts.shadowed)
     path = posixpath.normpath(path)
     real = context.resolver.real(path)
     if not _changeable(path, context) and not _changeable(real, context):
-        return Program(text, text, path, (text, path), True, False)
-    return Program(text, text, path, _names(text, path, real), False, False)
+        return Program(text, text, path, (text, path), True, False, facts.shadowed)
+    return Program(text, text, path, _names(text, path, real), False, False, facts.shadowed)
 
 
 def _path(text: str, facts: CommandFacts, context: CheckContext, places: Places) -> Program:
@@ -153,14 +154,14 @@ def _path(text: str, facts: CommandFacts, context: CheckContext, places: Places)
     )
     resolver = context.resolver
     if path is None or resolver is None:
-        return Program(text, base, path, _names(text, path, None), False, same_place)
+        return Program(text, base, path, _names(text, path, None), False, same_place, facts.shadowed)
     real = resolver.real(path)
     found = False
     if text.startswith("/") and not _changeable(path, context) and not _changeable(real, context):
         usual = resolver.program(base, context.cwd)
         found = usual is not None and (posixpath.normpath(usual) == path or resolver.real(usual) == real)
     names = _names(text, path, None if found else real)
-    return Program(text, base, path, names, found, same_place)
+    return Program(text, base, path, names, found, same_place, facts.shadowed)
 
 
 def _names(text: str, path: str | None, real: str | None) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def match_prefix(rule: PrefixRule, view: CommandView, hosts: Hosts, layer: Layer
     """Whether `rule` speaks about the command, its `when` and `unless` included."""
     first, rest = rule.pattern[0], rule.pattern[1:]
     assert not isinstance(first, Rest | End)
-    found = _program(first, rule.meta.decision, view, hosts, layer)
+    found = program_fits(first, rule.meta.decision, view, hosts, layer)
     if rule.canonical and found is NO:
         found = _canonical_program(first, rule.meta.decision, view)
     if found and rest:
@@ -82,9 +82,10 @@ def match_prefix(rule: PrefixRule, view: CommandView, hosts: Hosts, layer: Layer
     return found
 
 
-def _program(
+def program_fits(
     pattern: WordPattern, decision: Decision, view: CommandView, hosts: Hosts, layer: Layer
 ) -> Certainty:
+    """Whether the program is the one that a rule means: proof for an allow, possibility for the others."""
     if decision is Decision.ALLOW:
         return view.program.proven(pattern, view.places, hosts, layer)
     return view.program.possible(pattern, view.places)
@@ -141,7 +142,7 @@ def _not_excepted(
 
 def match_command(rule: CommandRule, view: CommandView, hosts: Hosts, layer: Layer) -> Certainty:
     """Whether `rule` speaks about the command, whatever the order and spelling of its options."""
-    found = _program(rule.program, rule.meta.decision, view, hosts, layer)
+    found = program_fits(rule.program, rule.meta.decision, view, hosts, layer)
     if found is NO:
         return NO
     line = view.line

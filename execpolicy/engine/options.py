@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from execpolicy.decision import Certainty
 from execpolicy.engine.sequence import Listed, Perhaps
 from execpolicy.engine.words import MAYBE, NO, YES
 from execpolicy.facts import Word
+from execpolicy.shell import catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,29 +20,59 @@ class Grammar:
     """What is known of a program's options. `complete`: no other option takes a separate value."""
 
     values: frozenset[str] = frozenset()  # options that take the next word
+    plain: frozenset[str] = frozenset()  # options that do not
     complete: bool = False
     long_dash: bool = False  # `-name` is one option, not a cluster
-    subcommands: Mapping[str, Grammar] | None = None
+    same: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # option -> all its spellings
+    subcommands: Mapping[str, Grammar] = field(default_factory=dict)
 
-
-_STRANGER = Grammar()
+    def joined(self, other: Grammar) -> Grammar:
+        """What both know."""
+        return Grammar(
+            values=self.values | other.values,
+            plain=(self.plain | other.plain) - self.values - other.values,
+            complete=self.complete or other.complete,
+            long_dash=self.long_dash or other.long_dash,
+            same={**other.same, **self.same},
+            subcommands={**other.subcommands, **self.subcommands},
+        )
 
 
 @cache
-def _grammars() -> Mapping[str, Grammar]:
+def _table() -> Mapping[str, Mapping[str, object]]:
     text = (files("execpolicy.engine") / "options.toml").read_text(encoding="utf-8")
-    return {name: _grammar(entry) for name, entry in tomllib.loads(text).items()}
+    return tomllib.loads(text)
 
 
-def _grammar(entry: Mapping[str, object]) -> Grammar:
-    values = entry.get("values", [])
+@lru_cache(maxsize=512)
+def grammar_of(program: str) -> Grammar:
+    """What our own table and the catalogue of carriers know about `program`."""
+    entry = catalogue.program(program)
+    carried = Grammar() if entry is None else _carried(entry)
+    own = _table().get(program)
+    return carried if own is None else _own(own).joined(carried)
+
+
+def _own(entry: Mapping[str, object]) -> Grammar:
+    values, same = entry.get("values", []), entry.get("same", [])
     assert isinstance(values, list)
-    subcommands = {name: _grammar(value) for name, value in entry.items() if isinstance(value, dict)}
+    assert isinstance(same, list)
     return Grammar(
         values=frozenset(values),
         complete=entry.get("complete") is True,
         long_dash=entry.get("long_dash") is True,
-        subcommands=subcommands or None,
+        same={option: tuple(group.split()) for group in same for option in group.split()},
+        subcommands={name: _own(value) for name, value in entry.items() if isinstance(value, dict)},
+    )
+
+
+def _carried(entry: catalogue.Entry) -> Grammar:
+    options = entry.options
+    return Grammar(
+        values=options.values,
+        plain=options.flags | options.optional,
+        long_dash=options.single,
+        subcommands={name: _carried(catalogue.entry(raw)) for name, raw in entry.subs.items()},
     )
 
 
@@ -60,25 +91,30 @@ class CommandLine:
     options: tuple[Given, ...]
     operands: tuple[Listed, ...]
     unknown_starts: tuple[str, ...]  # the certain starts of unknown words that may be options
-    long_dash: bool
-    values: frozenset[str]
+    grammar: Grammar  # of the program and its subcommand
 
     def has(self, option: str) -> Certainty:
         """Whether `option` is given. MAYBE for an abbreviation and for a word that may be a value."""
         best = self.spelled(option)
-        if best is NO and any(_may_spell(start, option) for start in self.unknown_starts):
-            return MAYBE
+        if best is NO and self.unknown_starts:
+            spellings = self.grammar.same.get(option, (option,))
+            if any(_may_spell(start, spelling) for start in self.unknown_starts for spelling in spellings):
+                return MAYBE
         return best
 
     def spelled(self, option: str) -> Certainty:
         """As `has`, looking only at words that are known."""
-        return max((self._spells(given, option) for given in self.options), default=NO)
+        spellings = self.grammar.same.get(option, (option,))
+        return max(
+            (self._spells(given, spelling) for given in self.options for spelling in spellings), default=NO
+        )
 
     def spelled_by(self, text: str, option: str) -> bool:
         """Whether the word `text` is what gives `option`."""
         if not text.startswith("-"):
             return False
-        return self._spells(Given(text.partition("=")[0], sure=True), option) is not NO
+        given = Given(text.partition("=")[0], sure=True)
+        return any(self._spells(given, spelling) for spelling in self.grammar.same.get(option, (option,)))
 
     def _spells(self, given: Given, option: str) -> Certainty:
         name = given.name
@@ -88,8 +124,8 @@ class CommandLine:
         elif option.startswith("--"):
             if name.startswith("--") and len(name) > 2 and option.startswith(name):
                 found = MAYBE
-        elif len(option) == 2 and not name.startswith("--") and not self.long_dash:
-            found = _in_cluster(name, option, self.values)
+        elif len(option) == 2 and not name.startswith("--") and not self.grammar.long_dash:
+            found = _in_cluster(name, option, self.grammar.values)
         if found is YES and not given.sure:
             return MAYBE
         return found
@@ -116,8 +152,7 @@ def _may_spell(start: str, option: str) -> bool:
 
 def read(program: str, words: Sequence[Word]) -> CommandLine:
     """Options and operands of `words`, the words behind `program`."""
-    grammar = _grammars().get(program, _STRANGER)
-    long_dash, values = grammar.long_dash, grammar.values
+    grammar = everything = grammar_of(program)
     options: list[Given] = []
     operands: list[Listed] = []
     starts: list[str] = []
@@ -145,11 +180,11 @@ def read(program: str, words: Sequence[Word]) -> CommandLine:
             value_next = NO if equals else _takes_value(name, grammar)
         else:
             first = not pending and not any(isinstance(operand, Word) for operand in operands)
-            if first and grammar.subcommands and text in grammar.subcommands:
+            if first and text in grammar.subcommands:
                 grammar = grammar.subcommands[text]
-                values |= grammar.values
+                everything = grammar.joined(everything)
             operands.append(Perhaps(word) if pending else word)
-    return CommandLine(tuple(options), tuple(operands), tuple(starts), long_dash, values)
+    return CommandLine(tuple(options), tuple(operands), tuple(starts), everything)
 
 
 def _takes_value(name: str, grammar: Grammar) -> Certainty:
@@ -160,4 +195,4 @@ def _takes_value(name: str, grammar: Grammar) -> Certainty:
         for index, letter in enumerate(letters):
             if "-" + letter in grammar.values:
                 return YES if index == len(letters) - 1 else NO
-    return NO if grammar.complete else MAYBE
+    return NO if grammar.complete or name in grammar.plain else MAYBE

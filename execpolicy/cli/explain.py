@@ -1,0 +1,73 @@
+"""Answers one `policy explain`: the verdict, and for each command why the nearest other rules did not speak."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from execpolicy.cli.asked import Asked, Format
+from execpolicy.cli.check import FAILED, STATUS, context_of, policy_of
+from execpolicy.diagnostics import printable
+from execpolicy.engine.check import check_facts
+from execpolicy.engine.explain import lines, to_json
+from execpolicy.engine.trace import NearMiss, near_misses
+from execpolicy.shell.analyse import analyse, analyse_argv
+
+
+def explain(asked: Asked) -> int:
+    """Print the trace; the exit status is that of `check`."""
+    folder = Path(asked.folder)
+    if not folder.is_dir():
+        print(f"error: `{asked.folder}` is no folder")
+        return FAILED
+    policy, status = policy_of(asked, folder)
+    if policy is None:
+        return status
+    context = context_of(asked, folder)
+    script = asked.read_as_script
+    facts = analyse(script, cwd=context.cwd) if script is not None else analyse_argv(asked.words)
+    verdict = check_facts(facts, policy, context)
+    silent = [
+        (" ".join(word.raw for word in command.argv), near_misses(policy, command, context))
+        for command in facts.commands
+        if command.argv
+    ]
+    if asked.format is Format.JSON:
+        answer = to_json(verdict)
+        answer["silent"] = [
+            {"command": text, "rules": [_object(miss) for miss in misses]}
+            for text, misses in silent
+            if misses
+        ]
+        answer["layers"] = [
+            {"layer": layer.word, "unmatched": declared.unmatched.word, "unknown": declared.unknown.word}
+            for layer, declared in policy.defaults
+        ]
+        print(json.dumps(answer, indent=2))
+        return STATUS[verdict.decision]
+    print("\n".join(lines(verdict)))
+    for text, misses in silent:
+        if misses:
+            print(f"  about `{printable(text)}` these rules are silent:")
+        for miss in misses:
+            print(
+                printable(
+                    f"    {miss.decision.word} {miss.pattern} ({miss.rule_id}, {miss.origin}): {miss.reason}"
+                )
+            )
+    print(f"  rules in force: {len(policy.rules)}")
+    for layer, declared in policy.defaults:
+        print(
+            f"  {layer.word} layer: unmatched is {declared.unmatched.word}, unknown is {declared.unknown.word}"
+        )
+    return STATUS[verdict.decision]
+
+
+def _object(miss: NearMiss) -> dict[str, object]:
+    return {
+        "id": miss.rule_id,
+        "decision": miss.decision.word,
+        "origin": str(miss.origin),
+        "pattern": miss.pattern,
+        "reason": miss.reason,
+    }
