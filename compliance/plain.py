@@ -41,7 +41,7 @@ def _spell(found: re.Match[str]) -> str:
 def describe(seq: int, time: str, event: AuditEvent) -> list[str]:
     """The first line says what happened; indented ones say why."""
     first, *why = _words(event)
-    head = f"{seq:>6}  {time[:19].replace('T', ' ')}Z  {visible(event.session, 60) or '-'}"
+    head = f"{seq:>6}  {time[:19].replace('T', ' ')}Z  {visible(event.session[:13]) or '-'}"
     lines = [f"{head}  {first}", *(f"        {line}" for line in why)]
     if event.masked:
         lines.append(f"        masked: {visible(', '.join(event.masked))}")
