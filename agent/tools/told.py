@@ -8,6 +8,7 @@ from agent.tools.judgement import Judgement
 from execpolicy.decision import Decision, Verdict
 
 _CLIP = 300
+_DOING = {"read": "reading ", "write": "writing ", "delete": "deleting ", "execute": "running "}
 
 
 def denied(tool: str, request: Request, judgement: Judgement) -> str:
@@ -15,7 +16,7 @@ def denied(tool: str, request: Request, judgement: Judgement) -> str:
     verdict = judgement.verdict
     head = f"{tool} rejected: the policy denies {_named(request, verdict)}"
     return _joined(
-        f"{head}: {_reasons(verdict, Decision.DENY)}",
+        f"{head}: {_reasons(verdict)}",
         f"The way that is open: {verdict.suggest}" if verdict.suggest else "",
         f"Nearest allowed command: {verdict.nearest}" if verdict.nearest else "",
         "It was not run. Do not try to get the same effect in another way; ask the user if it is needed.",
@@ -27,7 +28,7 @@ def unanswered(tool: str, request: Request, judgement: Judgement) -> str:
     verdict = judgement.verdict
     return _joined(
         f"{tool} rejected: {_named(request, verdict)} needs the user's approval, and nobody can be asked in "
-        f"this run: {_reasons(verdict, Decision.ASK)}",
+        f"this run: {_reasons(verdict)}",
         f"The way that is open: {verdict.suggest}" if verdict.suggest else "",
         f"Nearest allowed command: {verdict.nearest}" if verdict.nearest else "",
         "It was not run. Do without it, or tell the user at the end what has to be run by hand or allowed "
@@ -59,23 +60,24 @@ def unrecorded(tool: str, cause: str) -> str:
 def _named(request: Request, verdict: Verdict) -> str:
     parts = [part for part in verdict.parts if part.decision is verdict.decision]
     if isinstance(request, RunScript) and parts:
-        return f"`{_clipped(parts[0].text)}`"
+        doing = _DOING.get(parts[0].kind, "")
+        return f"{doing}`{_clipped(parts[0].text)}`"
     return f"`{_clipped(subject_of(request))}`"
 
 
-def _reasons(verdict: Verdict, decision: Decision) -> str:
+def _reasons(verdict: Verdict) -> str:
     """Why, in the words that rule writers chose for it, or in ours where no rule spoke."""
     found: list[str] = []
-    for part in verdict.parts:
-        if part.decision is not decision:
-            continue
+    parts = [part for part in verdict.parts if part.decision is verdict.decision]
+    for part in parts:
         said = [match.justification for match in part.matches if match.enforced and match.justification]
         reason = said[0] if said else part.why
-        found.append(f"{reason} (`{_clipped(part.text, 80)}`)" if reason else "")
-    found.extend(verdict.unknowns)
-    reasons = list(dict.fromkeys(filter(None, found)))
+        if reason:
+            found.append(f"{reason} (`{_clipped(part.text, 80)}`)" if len(parts) > 1 else reason)
+    unread = [f"not known before it runs: {why}" for why in verdict.unknowns]
+    reasons = list(dict.fromkeys(found or unread))
     if not reasons:
-        return "no rule allows it" if decision is Decision.ASK else "a rule forbids it"
+        return "no rule allows it" if verdict.decision is Decision.ASK else "a rule forbids it"
     rest = len(reasons) - 3
     return "; ".join(reasons[:3]) + (f"; and {rest} more" if rest > 0 else "")
 
