@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from dataclasses import dataclass
 
 from execpolicy.decision import Certainty, Decision
@@ -14,6 +15,10 @@ from execpolicy.lang.regular import BadPattern, compile_path
 from execpolicy.lang.rules import Glob, PathRule
 
 STREAMS = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/stdin"})
+
+_HOME = re.compile(
+    r"""(?:~|"\$(?:HOME|\{HOME\})"|(?P<open>"\$(?:HOME|\{HOME\})))(?P<rest>(?:/[\w.@%+,:=-]*)*)(?(open)")"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,8 @@ class FileView:
         text = word.text
         if text is not None:
             return _known(text, word.raw, places, context)
+        if word.kind is WordKind.PATH and (home := _below_home(word.raw)) is not None:
+            return _known(home, home, places, context)
         start = word.prefix
         if start.startswith("~/") and places.home and word.raw.startswith("~"):
             start = places.home + start[1:]
@@ -46,6 +53,12 @@ class FileView:
     def known(self) -> tuple[str, ...]:
         """Every name of the file."""
         return tuple(dict.fromkeys(path for path in (self.path, self.real) if path is not None))
+
+
+def _below_home(raw: str) -> str | None:
+    """`~/x` for a word that is certain but for the home folder: `~/x`, `"$HOME/x"`; else None."""
+    found = _HOME.fullmatch(raw)
+    return None if found is None else "~" + found["rest"].rstrip("/")
 
 
 def _known(text: str, raw: str, places: Places, context: CheckContext) -> FileView:
