@@ -52,10 +52,7 @@ async def test_add_update_move_delete(tmp_path: Path) -> None:
     assert one.model.outputs()["c1"].endswith(
         "Output:\nSuccess. Updated the following files:\nA sub/new.txt\nM a.txt\nM moved/m2.txt\nD d.txt\n"
     )
-    found = {
-        str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()
-    }
-    assert found == {"a.txt": "A\n", "moved/m2.txt": "M\n", "sub/new.txt": "new\n"}
+    assert files(tmp_path) == {"a.txt": "A\n", "moved/m2.txt": "M\n", "sub/new.txt": "new\n"}
     changes = (
         FileChange(f"{tmp_path}/sub/new.txt", "add"),
         FileChange(f"{tmp_path}/a.txt", "update"),
