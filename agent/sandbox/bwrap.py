@@ -111,6 +111,7 @@ class Bubblewrap:
     program: str | None
     machine: str
     home: str
+    secrets: tuple[str, ...] = ()  # hidden unless a spec names them as readable
     name: str = "bubblewrap"
 
     def why_not(self) -> str | None:
@@ -129,7 +130,7 @@ class Bubblewrap:
         code = seccomp.program(self.machine)
         if self.program is None or code is None:
             raise ValueError("why_not() names a reason: this back end cannot wrap")
-        seen = survey(spec, temp=launch.env.get("TMPDIR"), home=self.home)
+        seen = survey(spec, temp=launch.env.get("TMPDIR"), home=self.home, secrets=self.secrets)
         argv, place = arguments(self.program, seen, launch, spec)
         return replace(
             launch,

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from agent.errors import SandboxUnavailable
+from agent.sandbox.repositories import linked, repositories
 from agent.sandbox.spec import SandboxSpec
 from execpolicy.decision import SandboxMode
 
 GUARDED = (".git", ".agent")
 _SYSTEM_TEMP = ("/tmp", "/var/tmp")
-_GITDIR_BYTES = 4096
 
 
 class Kind(enum.Enum):
@@ -50,8 +50,11 @@ class Survey:
     temp: str | None  # where temporary files go; None: only memory
 
 
-def survey(spec: SandboxSpec, *, temp: str | None, home: str) -> Survey:
-    """Look at the disk and settle every mount. `temp` is TMPDIR of the command, `home` the user's."""
+def survey(spec: SandboxSpec, *, temp: str | None, home: str, secrets: tuple[str, ...] = ()) -> Survey:
+    """Look at the disk and settle every mount. `temp` is TMPDIR of the command, `home` the user's.
+
+    Of `secrets` is hidden what exists and is not named as readable.
+    """
     temps = tuple(real for real in map(os.path.realpath, _SYSTEM_TEMP) if os.path.isdir(real))
     workspace = _resolve(spec.workspace, temps)
     if not os.path.isdir(workspace):
@@ -66,9 +69,16 @@ def survey(spec: SandboxSpec, *, temp: str | None, home: str) -> Survey:
         _protect(found, path, roots)
     for path in spec.hidden:
         _hide(found, path, roots)
+    for path in secrets:
+        if os.path.lexists(path) and not _within(path, spec.readable):
+            _hide(found, path, roots)
+    for path in spec.readable:
+        real = os.path.realpath(path)
+        if os.path.exists(real) and _kind(found, real) is Kind.HIDDEN_FOLDER:
+            _add(found, real, Kind.READ_ONLY)
     pins = {folder for path in found for folder in _between(path, roots)}
     for folder in pins - found.keys():
-        if found[max((path for path in found if _within(folder, (path,))), key=_depth)] is Kind.WRITABLE:
+        if _kind(found, folder) is Kind.WRITABLE:
             found[folder] = Kind.WRITABLE
     mounts = tuple(Mount(path, found[path]) for path in sorted(found, key=_depth))
     guards = tuple(mount.path for mount in mounts if mount.kind is Kind.EMPTY)
@@ -117,36 +127,11 @@ def _protected(spec: SandboxSpec, workspace: str, roots: tuple[str, ...]) -> lis
         if os.path.lexists(f"{root}/.git"):
             paths.append(f"{root}/.git")
     paths += spec.protected
+    paths += repositories(workspace) if workspace in roots else []
     for path in tuple(paths):
         if path.endswith("/.git"):
-            paths += _linked_repository(path)
+            paths += linked(path)
     return paths
-
-
-def _linked_repository(path: str) -> list[str]:
-    """Where a `.git` file of a worktree or sub-module points, and what that repository shares."""
-    folder = _pointer(path, "gitdir:", os.path.dirname(path))
-    if folder is None:
-        return []
-    shared = _pointer(f"{folder}/commondir", "", folder)
-    return [folder] if shared is None else [folder, shared]
-
-
-def _pointer(path: str, prefix: str, base: str) -> str | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        text = os.fsdecode(os.read(descriptor, _GITDIR_BYTES))
-    finally:
-        os.close(descriptor)
-    if not text.startswith(prefix):
-        return None
-    target = text[len(prefix) :].strip()
-    return os.path.normpath(os.path.join(base, target)) if target else None
 
 
 def _protect(found: dict[str, Kind], path: str, roots: tuple[str, ...]) -> None:
@@ -175,7 +160,7 @@ def _is_guard(path: str) -> bool:
 
 
 def _hide(found: dict[str, Kind], path: str, roots: tuple[str, ...]) -> None:
-    real = _resolve(path, roots)
+    real = os.path.realpath(path)
     if os.path.isdir(real):
         _add(found, real, Kind.HIDDEN_FOLDER)
     elif os.path.lexists(real):
@@ -199,6 +184,12 @@ def _resolve(path: str, roots: tuple[str, ...]) -> str:
             here = os.path.realpath(here)
         done = here
     return done
+
+
+def _kind(found: dict[str, Kind], path: str) -> Kind | None:
+    """What the deepest mount that `path` lies in does."""
+    around = [folder for folder in found if _within(path, (folder,))]
+    return found[max(around, key=_depth)] if around else None
 
 
 def _add(found: dict[str, Kind], path: str, kind: Kind) -> None:

@@ -80,6 +80,7 @@ class Seatbelt:
 
     program: str | None
     home: str
+    secrets: tuple[str, ...] = ()  # hidden unless a spec names them as readable
     name: str = "seatbelt"
 
     def why_not(self) -> str | None:
@@ -88,7 +89,7 @@ class Seatbelt:
     def wrap(self, launch: Launch, spec: SandboxSpec) -> Launch:
         if self.program is None:
             raise ValueError("why_not() names a reason: this back end cannot wrap")
-        seen = survey(spec, temp=launch.env.get("TMPDIR"), home=self.home)
+        seen = survey(spec, temp=launch.env.get("TMPDIR"), home=self.home, secrets=self.secrets)
         command = self._command(seen, launch.argv, spec)
         shift = len(command) - len(launch.argv)
         return replace(

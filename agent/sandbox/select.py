@@ -12,6 +12,7 @@ from agent.errors import SandboxUnavailable
 from agent.sandbox.base import Sandbox
 from agent.sandbox.bwrap import Bubblewrap, find
 from agent.sandbox.seatbelt import SANDBOX_EXEC, Seatbelt
+from agent.sandbox.secrets import default_hidden
 from agent.sandbox.unconfined import Unconfined
 from execpolicy.decision import SandboxMode
 
@@ -36,14 +37,14 @@ def select(
     lookup = which or _trusted(untrusted)
     folder = home or os.path.expanduser("~")
     if platform.startswith("linux"):
-        bubblewrap = Bubblewrap(lookup("bwrap"), machine.machine(), folder)
+        bubblewrap = Bubblewrap(lookup("bwrap"), machine.machine(), folder, default_hidden(folder))
         trouble = bubblewrap.trouble()
         if trouble is not None:
             raise SandboxUnavailable(trouble[0], help=trouble[1])
         return bubblewrap
     if platform == "darwin":
         program = SANDBOX_EXEC if which is None and os.access(SANDBOX_EXEC, os.X_OK) else None
-        seatbelt = Seatbelt(which("sandbox-exec") if which else program, folder)
+        seatbelt = Seatbelt(which("sandbox-exec") if which else program, folder, default_hidden(folder))
         reason = seatbelt.why_not()
         if reason is not None:
             raise SandboxUnavailable(reason, help="choose `--sandbox full-access` to run without a sandbox")

@@ -15,5 +15,6 @@ class SandboxSpec:
     workspace: str
     writable: tuple[str, ...] = ()  # beside workspace and temp, in workspace-write
     protected: tuple[str, ...] = ()  # read-only inside what is writable: .git, .agent, rule folders
-    hidden: tuple[str, ...] = ()  # not even readable
+    hidden: tuple[str, ...] = ()  # not even readable; keys and key stores are by default
+    readable: tuple[str, ...] = ()  # what of the defaults stays readable
     network: bool = False

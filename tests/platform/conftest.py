@@ -22,6 +22,7 @@ from agent.process.environ import child_environment
 from agent.process.spawn import Outcome, run
 from agent.sandbox.base import Launch, Sandbox
 from agent.sandbox.bwrap import Bubblewrap
+from agent.sandbox.secrets import default_hidden
 from agent.sandbox.select import select
 from agent.sandbox.spec import SandboxSpec
 from execpolicy.decision import SandboxMode
@@ -55,6 +56,7 @@ class World:
     protected: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
+    readable: tuple[str, ...] = ()
     mode: SandboxMode = SandboxMode.WORKSPACE_WRITE
     network: bool = False
     last: Outcome | None = field(default=None, init=False)
@@ -87,13 +89,14 @@ class World:
             protected=self.protected,
             hidden=self.hidden,
             network=self.network,
+            readable=self.readable,
         )
         return self.sandbox().wrap(launch, spec)
 
     def sandbox(self) -> Sandbox:
         found = select(SandboxMode.WORKSPACE_WRITE)
         assert isinstance(found, Bubblewrap)
-        return Bubblewrap(found.program, found.machine, str(self.home))
+        return Bubblewrap(found.program, found.machine, str(self.home), default_hidden(str(self.home)))
 
     def confined(self, code: str, timeout: float = 30) -> Outcome:
         self.last = asyncio.run(run(self.launch(code), timeout=timeout))
@@ -213,7 +216,7 @@ def _world(template: Path, outsiders: dict[str, str]) -> Iterator[World]:
             outside=base / "outside",
             home=base / "home",
             extra=outsiders,
-            hidden=(f"{base}/home/.ssh", f"{base}/home/.netrc", f"{base}/ws/.env"),
+            hidden=(f"{base}/ws/.env",),
         )
     finally:
         shutil.rmtree(base, ignore_errors=True)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,6 +166,52 @@ def test_tmpdir_of_its_own(world: World) -> None:
     assert world.confined('f=$(mktemp) && test "$(dirname "$f")" = "$TMPDIR"').exit_code == 0
     world.extra = {**world.extra, "TMPDIR": str(world.base)}  # holds the home folder: not taken as writable
     assert world.confined('mktemp && echo x > "$HOME/.bashrc"').exit_code != 0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "echo x > lib/deep/.git/hooks/pre-commit",
+        "git -C lib/deep config core.fsmonitor x",
+        "mv lib/deep/.git lib/deep/g && mkdir lib/deep/.git && echo x > lib/deep/.git/config",
+        "mv lib/deep lib/d && mkdir -p lib/deep/.git && echo x > lib/deep/.git/config",
+        "mkdir -p lib/deep/.git/info && echo x > lib/deep/.git/info/attributes",
+        "echo 'gitdir: /elsewhere' > module/.git",
+        "rm -f module/.git && mkdir module/.git",
+    ],
+)
+def test_nested_repositories(world: World, twin: World, code: str) -> None:
+    for each in (world, twin):
+        (each.ws / "lib/deep").mkdir(parents=True)
+        git(each.ws / "lib/deep", "init", "-q", ".")
+        (each.ws / "module").mkdir()
+        (each.ws / "module/.git").write_text("gitdir: ../.git/modules/module\n")
+    assert world.confined(code).exit_code != 0
+    assert world.confined("cd lib/deep && echo x > f && git add f && git status --short").output == "A  f\n"
+    assert twin.bare(code) == 0
+
+
+def test_a_large_workspace_costs_a_bounded_look(world: World) -> None:
+    for number in range(60):
+        (world.ws / f"d{number}").mkdir()
+        for inner in range(60):
+            (world.ws / f"d{number}/f{inner}").touch()
+    started = time.monotonic()
+    world.launch("true")
+    assert time.monotonic() - started < 0.5
+
+
+def test_secrets_may_be_named_as_readable(world: World) -> None:
+    assert world.confined('cat "$HOME/.ssh/id"').exit_code != 0
+    world.readable = (f"{world.home}/.ssh",)
+    assert world.confined('cat "$HOME/.ssh/id"').exit_code == 0
+    assert world.confined('cat "$HOME/.netrc"').exit_code != 0
+    world.readable = (f"{world.home}/.ssh/id",)
+    (world.home / ".ssh/other").write_text("key\n")
+    assert world.confined('cat "$HOME/.ssh/id"').exit_code == 0
+    assert (
+        world.confined('cat "$HOME/.ssh/other" || ls "$HOME/.ssh" || echo x > "$HOME/.ssh/id"').exit_code != 0
+    )
 
 
 @pytest.mark.parametrize("name", ["with space", "new\nline", "quote\"'", "-dash", "ünï", "--bind"])
