@@ -45,7 +45,11 @@ class _Response:
     closed: bool = False
 
     def laid_out(self) -> Iterator[JsonObject]:
-        yield from self.items
+        last = len(self.items)
+        # A thought that a broken stream cut off from what it led to is refused by the model service.
+        while self.closed and last and self.items[last - 1].get("type") == "reasoning":
+            last -= 1
+        yield from self.items[:last]
         answered: set[str] = set()
         for item in self.items:
             call_id = item.get("call_id")

@@ -77,3 +77,17 @@ def test_half_characters_do_not_reach_the_wire() -> None:
     assert mended == {"text": "a?b", "deep": [{"x": "?"}]}
     whole: JsonObject = {"text": "ä😀"}
     assert sound(whole) is whole
+
+
+def test_a_thought_that_led_to_nothing_is_not_sent_back() -> None:
+    history = History()
+    thought: JsonObject = {"type": "reasoning", "id": "rs_1", "summary": []}
+    history.receive(thought)
+    history.receive(call(1))
+    history.receive({**thought, "id": "rs_2"})
+    history.close(Usage())
+    assert [item.get("id") or item["type"] for item in history.input()] == [
+        "rs_1",
+        "function_call",
+        "function_call_output",
+    ]
