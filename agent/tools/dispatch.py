@@ -23,6 +23,7 @@ from compliance.sink import AuditSink
 from execpolicy.decision import Decision, SandboxMode
 
 ABORTED = "aborted by user"
+LONG = 4096  # characters of a command that takes long enough to judge to hold up everything else
 _OUTCOMES = {
     Status.COMPLETED: audit.Outcome.COMPLETED,
     Status.FAILED: audit.Outcome.FAILED,
@@ -80,14 +81,19 @@ class Dispatcher:
             return self._unrecorded(call, error)
         except asyncio.CancelledError:
             return self.interrupted(call)
+        except Exception as error:  # noqa: BLE001 - a call is a task of its own, and must be answered
+            return self._unreadable(call, f"{call.name[:100]} failed: {type(error).__name__}: {error}")
 
     # --- the line -----------------------------------------------------------------------------
 
     async def _judged(self, call: ToolCall, prepared: Prepared) -> ToolResult:
         request = prepared.request
-        judgement = self._gate.judge(call.name, request)
-        verdict = judgement.verdict
         subject = subject_of(request)
+        if len(subject) > LONG:
+            judgement = await asyncio.to_thread(self._gate.judge, call.name, request)
+        else:
+            judgement = self._gate.judge(call.name, request)
+        verdict = judgement.verdict
         try:
             self._record(audit.Decided(self._session, call.id, call.name, subject, request.cwd, verdict))
         except AuditError as error:
@@ -191,7 +197,10 @@ class Dispatcher:
         return ToolResult(text)
 
     def _unreadable(self, call: ToolCall, message: str) -> ToolResult:
-        self._record(audit.Refused(self._session, call.id, f"unreadable {call.name[:100]}: {message}"))
+        try:
+            self._record(audit.Refused(self._session, call.id, f"unreadable {call.name[:100]}: {message}"))
+        except AuditError as error:
+            return self._unrecorded(call, error)
         self._emit(CallFailed(call.id, call.name[:100], message))
         return ToolResult(message)
 

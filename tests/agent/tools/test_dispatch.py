@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -359,3 +360,34 @@ async def test_the_wait_for_a_person_is_not_counted_as_time_of_the_turn(tmp_path
 
     events = await rig.turn(person=person)
     assert isinstance(events[-1], TurnCompleted)
+
+
+async def test_a_fault_of_ours_is_an_answer_and_a_record(tmp_path: Path) -> None:
+    class Broken(FakeJudge):
+        def judge(self, tool: str, request: Request) -> Judgement:
+            raise AssertionError("cannot happen")
+
+    rig = touching(
+        tmp_path, [*runs("touch x", "c1"), *runs("touch " + "y" * 5000, "c2"), *done()], judge=Broken()
+    )
+    events = await rig.turn()
+    assert "AssertionError: cannot happen" in rig.model.outputs()["c1"]
+    assert "AssertionError: cannot happen" in rig.model.outputs()["c2"]
+    assert rig.recorded() == ["Refused", "Refused"]
+    assert isinstance(events[-1], TurnCompleted)
+    assert not (tmp_path / "x").exists()
+
+
+async def test_a_long_command_is_judged_without_holding_up_the_rest(tmp_path: Path) -> None:
+    class Slow(FakeJudge):
+        def judge(self, tool: str, request: Request) -> Judgement:
+            if isinstance(request, RunScript) and len(request.script) > 1000:
+                time.sleep(0.5)
+            return super().judge(tool, request)
+
+    rig = touching(
+        tmp_path, [*runs("true " + "x" * 5000, "c1"), *runs("touch quick", "c2"), *done()], judge=Slow()
+    )
+    events = await rig.turn()
+    ended = [event.call_id for event in of(CommandEnded, events)]
+    assert ended == ["c2", "c1"]
