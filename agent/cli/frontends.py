@@ -61,10 +61,12 @@ def converse(settings: Settings, thread_id: str | None, prompt: str | None) -> i
     """`agent` and `agent resume`: the exit status."""
     from rich.console import Console
 
+    from agent.cli.stdin import read_prompt, whole_text
     from agent.tui.app import Terminal
     from agent.tui.composer import open_input
     from agent.tui.transcript import Screen
 
+    prompt = read_prompt(prompt, 0, _note) if prompt == "-" else whole_text(prompt) or None
     terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     screen = Screen(Console(highlight=False, markup=False, emoji=False))
     history = settings.agent_home / "history"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -38,16 +39,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"agent {__version__}")
         return 0
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            # A file name that is not UTF-8 must not end the program.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _standard_streams()
     try:
         return _run(words)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the program ends here
         from agent.cli.report import report
 
         return report(error)
+
+
+def _standard_streams() -> None:
+    """All three are there and take any text."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # A file opened later would get the number, and be read as the user's answers.
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            # A file name that is not UTF-8 must not end the program.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _run(words: list[str]) -> int:

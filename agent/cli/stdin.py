@@ -17,6 +17,7 @@ QUIET_SECONDS = 5.0  # how long it may pause between two pieces
 def read_prompt(argument: str | None, fd: int, note: Callable[[str], object]) -> str:
     """The prompt. With an argument, an open pipe that keeps silent is not waited for; `note` is told."""
     mode = _mode(fd)
+    argument = whole_text(argument)
     if argument is None or argument == "-":
         if mode is None or (argument is None and os.isatty(fd)):
             raise UsageError("no prompt", "give one: `agent exec PROMPT`, or pipe it in")
@@ -30,6 +31,11 @@ def read_prompt(argument: str | None, fd: int, note: Callable[[str], object]) ->
         return argument
     more = _text(_read(fd, note, patient=stat.S_ISREG(mode)))
     return f"{argument}\n\n<stdin>\n{more.rstrip(chr(10))}\n</stdin>" if more else argument
+
+
+def whole_text(argument: str | None) -> str | None:
+    """An argument whose bytes are no UTF-8 holds halves of characters, which no request can carry."""
+    return argument if argument is None else _text(argument.encode("utf-8", "surrogateescape"))
 
 
 def _mode(fd: int) -> int | None:

@@ -69,7 +69,8 @@ def read_override(text: str, base: Path) -> tuple[Key, Value]:
     if key is None:
         raise ConfigError(f"unknown key `{name}` in `-c {text}`", _nearest(name))
     try:
-        value: object = tomllib.loads(f"x = {raw}")["x"]
+        table = tomllib.loads(f"x = {raw}")
+        value: object = table["x"] if len(table) == 1 else raw
     except tomllib.TOMLDecodeError:
         value = raw.strip()
     read = read_value(key, value, base)
@@ -129,7 +130,7 @@ def _read_trust(raw: object, base: Path, trust: dict[Path, str]) -> str:
             return f"`{PROJECTS}.{folder}` must hold `trust_level` and nothing else"
         if about["trust_level"] not in TRUST_LEVELS:
             return f"`trust_level` of `{folder}` must be one of {', '.join(TRUST_LEVELS)}"
-        trust[absolute(folder, base)] = about["trust_level"]
+        trust[absolute(folder, base).resolve()] = about["trust_level"]
     return ""
 
 

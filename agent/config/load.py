@@ -53,7 +53,7 @@ def load_settings(flags: Flags, environ: Mapping[str, str], start: Path) -> Sett
     workspace = find_workspace(cwd, home)
     user = read_file(home / "config.toml", project=False)
     entries: dict[str, Entry] = dict(user.entries)
-    trusted = user.trust.get(workspace) == "trusted"
+    trusted = user.trust.get(workspace.resolve()) == "trusted"
     if trusted:
         _add_project(entries, workspace / ".agent" / "config.toml")
     _add_environment(entries, environ, cwd)

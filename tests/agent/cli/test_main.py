@@ -222,3 +222,26 @@ def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("closed", "words", "status"),
+    [
+        ("<&-", "exec", 1),
+        ("<&- >&- 2>&-", "exec", 1),
+        (">&-", "--help", 0),
+        ("2>&-", "exec --nope", 2),
+        ("<&- 2>&-", "sessions list", 0),
+    ],
+)
+def test_streams_may_be_closed(tmp_path: Path, closed: str, words: str, status: int) -> None:
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"{sys.executable} -I -m agent {words} {closed}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env=os.environ | {"AGENT_HOME": str(tmp_path / "home")},
+    )
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr

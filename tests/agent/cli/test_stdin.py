@@ -47,6 +47,7 @@ def prompt(argument: str | None, fd: int) -> tuple[str, list[str]]:
         ("p", b"", "p"),
         ("p", b"more\n", "p\n\n<stdin>\nmore\n</stdin>"),
         ("", b"", ""),
+        ("caf\udce9", b"", "caf\ufffd"),
         (None, b"  text\n", "  text\n"),
         ("-", b"text", "text"),
         ("-", b"\xef\xbb\xbfa\xffb", "a\ufffdb"),
