@@ -62,6 +62,22 @@ def load_policy(
 ) -> Loaded:
     """The policy of all `sources`. A bad file costs its own allows and nothing of the others."""
     read = [_read(source) for source in sources]
+    if cache_dir is None or any(one.error is not None for one in read):
+        return _compile(read, run_examples=run_examples)
+    from execpolicy.bundle import cache
+
+    key = cache.key_of((str(one.source.path), one.source.layer, one.digest) for one in read)
+    policy = cache.read(cache_dir, key)
+    if policy is not None:
+        uses = tuple(FileUse(str(one.source.path), one.source.layer, one.digest, True) for one in read)
+        return Loaded(policy, (), uses)
+    loaded = _compile(read, run_examples=run_examples)
+    if run_examples and not loaded.diagnostics:
+        cache.write(cache_dir, key, loaded.policy)
+    return loaded
+
+
+def _compile(read: Sequence[_Read], *, run_examples: bool) -> Loaded:
     diagnostics: list[Diagnostic] = []
     layered: list[tuple[Layer, RuleFile]] = []
     hosts: list[tuple[Layer, HostExecutable]] = []

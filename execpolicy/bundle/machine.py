@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import platform
 import stat
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from execpolicy.bundle.load import PolicySource
 from execpolicy.decision import Layer, SandboxMode
 from execpolicy.engine.context import CheckContext, FactValue
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 MANAGED: Final = Path("/etc/agent/rules")
 HEAD_BYTES: Final = 64 * 1024
+DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class MachineResolver:
@@ -82,7 +84,7 @@ def context_for(
     here = os.path.realpath(cwd)
     root = here if workspace is None else os.path.realpath(workspace)
     home = env.get("HOME", "")
-    moment = datetime.now() if now is None else now
+    moment = time.localtime() if now is None else now.timetuple()
     return CheckContext(
         cwd=here,
         workspace=root,
@@ -90,10 +92,10 @@ def context_for(
         writable=tuple(os.path.realpath(path) for path in writable),
         protected=tuple(dict.fromkeys(_protected(root, agent_home, protected))),
         sandbox=sandbox,
-        facts={**machine_facts(root, moment), **(facts or {})},
+        facts={**machine_facts(root, moment.tm_wday), **(facts or {})},
         env=dict(env),
-        today=moment.date().isoformat(),
-        minute=moment.hour * 60 + moment.minute,
+        today=f"{moment.tm_year:04}-{moment.tm_mon:02}-{moment.tm_mday:02}",
+        minute=moment.tm_hour * 60 + moment.tm_min,
         resolver=MachineResolver(env.get("PATH", os.defpath)),
     )
 
@@ -108,19 +110,17 @@ def _protected(workspace: str, agent_home: Path | None, more: Iterable[Path]) ->
         yield os.path.realpath(path)
 
 
-def machine_facts(workspace: str, now: datetime) -> dict[str, FactValue]:
+def machine_facts(workspace: str, weekday: int) -> dict[str, FactValue]:
     """Facts that this machine knows. What it does not know is left out."""
     facts: dict[str, FactValue] = {
         "os": {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform),
-        "host": platform.node(),
-        "weekday": ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")[
-            now.weekday()
-        ],
+        "weekday": DAYS[weekday],
     }
-    try:
-        facts["user"] = getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        pass
+    if hasattr(os, "uname"):
+        facts["host"] = os.uname().nodename
+    user = _user()
+    if user is not None:
+        facts["user"] = user
     groups = _groups()
     if groups is not None:
         facts["groups"] = groups
@@ -133,6 +133,16 @@ def machine_facts(workspace: str, now: datetime) -> dict[str, FactValue]:
         if repo is not None:
             facts["repo"] = repo
     return facts
+
+
+def _user() -> str | None:
+    """By the number that the kernel knows: an environment variable proves nothing."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except (ImportError, KeyError):
+        return None
 
 
 def _groups() -> tuple[str, ...] | None:

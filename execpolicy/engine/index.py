@@ -1,9 +1,8 @@
 """From a command to the few rules that can speak about it, at a cost that does not grow with the policy.
 
 A rule stands under the last path component of its program. Below that, prefix rules stand in a tree of their
-words: a tree is the number of one rule, or a dict from word to tree with the rules that end here under `ENDS`
-and the strictest decision below under `STRICTEST`. Trees hold numbers and words only, so that they are stored
-as they are.
+words: a tree is the number of one rule, or a list of the rules that end here, the strictest decision below, and
+a dict from word to tree. Trees hold numbers and words only, so that they are stored as they are.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from execpolicy.lang.rules import CommandRule, NetworkRule, PathRule, PrefixRule
 
 ENDS: Final = 0
 STRICTEST: Final = 1
+BELOW: Final = 2
 DEPTH: Final = 12  # words of a prefix that the tree tells apart
 SPREAD: Final = 4096  # spellings of one rule that the tree lists
-SHOWN: Final = 16  # rules that may match an unknown word and are looked at; one is enough for an ask
 
-Tree = Any  # int | dict[str | int, Tree]: `Any` because the type is recursive and hot
+Tree = Any  # int | list of list[int], int, dict[str, Tree]: `Any` because the type is recursive and hot
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,29 @@ class Bucket:
 
 
 EMPTY: Final = Bucket()
+_SPECIAL: Final = frozenset("*?[\\")
+
+
+@dataclass(frozen=True, slots=True)
+class PathIndex:
+    """Path rules by a component that every path they speak about has, or by the ending of its name."""
+
+    every: Sequence[int] = ()
+    keyed: Mapping[str, Sequence[int]] = field(default_factory=dict)  # `name`, or `*.ending`
+    loose: Sequence[int] = ()  # rules without such a component
+
+    def about(self, paths: Sequence[str]) -> Sequence[int]:
+        """The rules that can speak about a file that goes by `paths`."""
+        if not self.keyed:
+            return self.loose
+        found = set(self.loose)
+        for path in paths:
+            *folders, name = path.split("/")
+            for key in (*folders, name, "*." + name.rpartition(".")[2]):
+                numbers = self.keyed.get(key)
+                if numbers is not None:
+                    found.update(numbers)
+        return sorted(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +69,7 @@ class Index:
     programs: Mapping[str, Bucket]
     anywhere: Sequence[int]  # prefix and command rules about programs that cannot be listed
     caseless: Mapping[str, Sequence[int]]  # prefix rules with canonical matching
-    paths: Sequence[int]
+    paths: PathIndex
     hosts: Mapping[str, Sequence[int]]  # by host, `*.x` included
     tools: Sequence[int]
     decisions: bytes  # decision of each rule
@@ -64,7 +86,7 @@ def build(rules: Sequence[Rule]) -> Index:
     loose: dict[str, list[int]] = {}
     anywhere: list[int] = []
     caseless: dict[str, list[int]] = {}
-    paths: list[int] = []
+    paths: list[tuple[int, PathRule]] = []
     hosts: dict[str, list[int]] = {}
     tools: list[int] = []
     for number, rule in enumerate(rules):
@@ -83,7 +105,7 @@ def build(rules: Sequence[Rule]) -> Index:
             case CommandRule():
                 _add_command(rule, number, commands, loose, anywhere)
             case PathRule():
-                paths.append(number)
+                paths.append((number, rule))
             case NetworkRule():
                 hosts.setdefault(rule.host, []).append(number)
             case ToolRule():
@@ -102,11 +124,38 @@ def build(rules: Sequence[Rule]) -> Index:
         programs=programs,
         anywhere=anywhere,
         caseless=caseless,
-        paths=paths,
+        paths=_path_index(paths),
         hosts=hosts,
         tools=tools,
         decisions=decisions,
     )
+
+
+def _path_index(rules: Sequence[tuple[int, PathRule]]) -> PathIndex:
+    keyed: dict[str, list[int]] = {}
+    loose: list[int] = []
+    for number, rule in rules:
+        keys = {_path_key(glob.pattern) for glob in rule.paths}
+        if None in keys:
+            loose.append(number)
+            continue
+        for key in keys:
+            if key is not None:
+                keyed.setdefault(key, []).append(number)
+    return PathIndex([number for number, _ in rules], keyed, loose)
+
+
+def _path_key(glob: str) -> str | None:
+    parts = glob.split("/")
+    if len(parts) > 1 and parts[0] in ("~", "$WORKSPACE"):
+        parts = parts[1:]
+    plain = [part for part in parts if part not in ("", ".", "..", "~") and not _SPECIAL.intersection(part)]
+    if plain:
+        return max(plain, key=len)
+    ending = parts[-1].removeprefix("*.")
+    if ending and ending != parts[-1] and "." not in ending and not _SPECIAL.intersection(ending):
+        return "*." + ending
+    return None
 
 
 def _spellings(rule: PrefixRule) -> list[tuple[str, ...]]:
@@ -153,12 +202,11 @@ def _tree(entries: list[tuple[tuple[str, ...], int]], depth: int, decisions: byt
             ends.append(entry[1])
         else:
             below.setdefault(words[depth], []).append(entry)
-    tree: dict[str | int, Tree] = {STRICTEST: max(decisions[number] for _, number in entries)}
-    if ends:
-        tree[ENDS] = ends
-    for word, group in below.items():
-        tree[word] = _tree(group, depth + 1, decisions)
-    return tree
+    return [
+        ends,
+        max(decisions[number] for _, number in entries),
+        {word: _tree(group, depth + 1, decisions) for word, group in below.items()},
+    ]
 
 
 # --- looking up -----------------------------------------------------------------------------
@@ -178,26 +226,22 @@ def prefix_candidates(tree: Tree, words: Sequence[Word], decisions: bytes) -> It
             continue
         if not sure and not node[STRICTEST]:
             continue
-        ends = node.get(ENDS)
-        if ends is not None:
+        ends = node[ENDS]
+        if ends:
             yield from ends if sure else (number for number in ends if decisions[number])
         if at == len(words):
             continue
         word = words[at]
         if word.text is not None:
-            child = node.get(word.text)
+            child = node[BELOW].get(word.text)
             if child is not None:
                 open_.append((child, at + 1, sure))
         elif word.many:
-            for key, child in node.items():
-                if isinstance(key, str):
-                    open_.append((child, at, False))  # stays: it may stand for every word below
+            open_.extend((child, at, False) for child in node[BELOW].values())  # it may stand for all of them
         else:
             prefix = word.prefix
             open_.extend(
-                (child, at + 1, False)
-                for key, child in node.items()
-                if isinstance(key, str) and key.startswith(prefix)
+                (child, at + 1, False) for key, child in node[BELOW].items() if key.startswith(prefix)
             )
 
 

@@ -181,7 +181,9 @@ def judge_file(
     """One access. Outside the session's folders a change is `outside` where no rule speaks."""
     view = FileView.of(access.path, places, context)
     spoken: list[Spoken] = []
-    for number in policy.index.paths:
+    paths = policy.index.paths
+    whole = view.known and access.access is not Access.DELETE  # deleting a folder is about what lies in it
+    for number in paths.about(view.known) if whole else paths.every:
         rule = policy.rules[number]
         assert isinstance(rule, PathRule)
         certainty = match_path(rule, view, access.access, context, places)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from execpolicy.decision import Certainty, Decision, Layer
 from execpolicy.engine.conditions import holds
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.identity import Hosts, Program
-from execpolicy.engine.options import CommandLine, read
 from execpolicy.engine.sequence import Listed, start, whole
 from execpolicy.engine.words import NO, YES, Places, canonical_fits, fits
 from execpolicy.facts import CommandFacts, Word
@@ -24,6 +24,9 @@ from execpolicy.lang.rules import (
     Rest,
     WordPattern,
 )
+
+if TYPE_CHECKING:
+    from execpolicy.engine.options import CommandLine
 
 
 class CommandView:
@@ -41,6 +44,8 @@ class CommandView:
     @property
     def line(self) -> CommandLine:
         if self._line is None:
+            from execpolicy.engine.options import read  # late: policies of prefix rules do without its table
+
             self._line = read(self.program.base, self.facts.argv[1:])
         return self._line
 

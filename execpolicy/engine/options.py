@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 from execpolicy.decision import Certainty
 from execpolicy.engine.sequence import Listed, Perhaps
@@ -40,8 +39,10 @@ class Grammar:
 
 @cache
 def _table() -> Mapping[str, Mapping[str, object]]:
-    text = (files("execpolicy.engine") / "options.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    import tomllib
+
+    with Path(__file__).with_name("options.toml").open("rb") as file:
+        return tomllib.load(file)
 
 
 @lru_cache(maxsize=512)

@@ -11,7 +11,6 @@ from execpolicy.engine.conditions import holds
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.words import MAYBE, NO, YES, Places, inside, literal_start
 from execpolicy.facts import Access, Word, WordKind
-from execpolicy.lang.regular import BadPattern, compile_path
 from execpolicy.lang.rules import Glob, PathRule
 
 STREAMS = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/stdin"})
@@ -125,6 +124,8 @@ def _match_glob(
 
 
 def _fits(glob: str, path: str) -> Certainty:
+    from execpolicy.lang.regular import BadPattern, compile_path
+
     try:
         return YES if compile_path(Glob(glob)).matches(path) else NO
     except BadPattern:

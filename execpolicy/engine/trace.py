@@ -10,7 +10,7 @@ from typing import Any, Final, assert_never
 from execpolicy.decision import Certainty, Decision, Layer, Origin
 from execpolicy.engine.conditions import holds
 from execpolicy.engine.context import CheckContext
-from execpolicy.engine.index import ENDS, Bucket, Tree
+from execpolicy.engine.index import BELOW, ENDS, Bucket, Tree
 from execpolicy.engine.match import CommandView, match_command, match_prefix, program_fits
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.speech import expired, opening
@@ -139,8 +139,8 @@ def _leaves(tree: Tree) -> Iterator[int]:
         if isinstance(node, int):
             yield node
             continue
-        yield from node.get(ENDS, ())
-        open_.extend(child for key, child in node.items() if isinstance(key, str))
+        yield from node[ENDS]
+        open_.extend(node[BELOW].values())
 
 
 def _common(rule: PrefixRule | CommandRule, view: CommandView) -> int:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-import unicodedata
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from execpolicy.decision import Certainty
 from execpolicy.facts import Word, WordKind
-from execpolicy.lang.regular import BadPattern, Matcher, compile_word
 from execpolicy.lang.rules import AllOf, AnyOf, Exact, Glob, NoneOf, Regex, Within, WordPattern
+
+if TYPE_CHECKING:
+    from execpolicy.lang.regular import Matcher
 
 NO, MAYBE, YES = Certainty.NO, Certainty.MAYBE, Certainty.YES
 
@@ -53,6 +54,8 @@ def canonical(text: str) -> str:
     """Unicode canonical caseless key: NFD(casefold(NFD(text)))."""
     if text.isascii():
         return text.lower()
+    import unicodedata
+
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
 
 
@@ -123,6 +126,8 @@ def _can_be(word: Word, text: str) -> bool:
 
 def _matcher(pattern: Glob | Regex) -> Matcher | None:
     """None: a pattern that is not one of ours, which may match anything."""
+    from execpolicy.lang.regular import BadPattern, compile_word  # late: many policies have plain words only
+
     try:
         return compile_word(pattern)
     except BadPattern:
