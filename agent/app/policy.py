@@ -126,7 +126,7 @@ def context_maker(
         "model": settings.model,
         "sandbox": settings.sandbox.value,
         "network": "allow" if settings.network else "deny",
-        "approval_policy": "ask" if settings.interactive else "never",
+        "approval_policy": "on-request" if settings.interactive else "never",
     }
     writable = (*settings.writable, *temp_folders())
     protected = rule_places(settings, files)

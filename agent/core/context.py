@@ -70,6 +70,8 @@ class History:
 
     def say(self, item: JsonObject) -> None:
         """A message to the model: of the user, or of this program."""
+        if self._responses:
+            self._responses[-1].closed = True
         self._responses.append(_Response([item], closed=True))
         self._total += _size(item)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
-from xml.sax.saxutils import escape
 
 from agent.protocol.items import JsonObject, developer_message
 from execpolicy.decision import SandboxMode
@@ -62,8 +61,8 @@ def _environment(around: Surroundings) -> JsonObject:
         )
     texts.append(
         "<environment_context>\n"
-        f"  <cwd>{escape(around.cwd)}</cwd>\n"
-        f"  <workspace>{escape(around.workspace)}</workspace>\n"
+        f"  <cwd>{_escaped(around.cwd)}</cwd>\n"
+        f"  <workspace>{_escaped(around.workspace)}</workspace>\n"
         "  <shell>bash</shell>\n"
         f"  <current_date>{around.today}</current_date>\n"
         "</environment_context>"
@@ -77,3 +76,7 @@ def _environment(around: Surroundings) -> JsonObject:
 
 def _text(name: str) -> str:
     return resources.files(__name__).joinpath(f"{name}.md").read_text(encoding="utf-8").strip()
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
