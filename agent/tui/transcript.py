@@ -33,6 +33,7 @@ from agent.protocol.events import (
 from agent.protocol.plain import command_text, labelled, one_line, output_text, visible
 from agent.protocol.verdicts import headed, reason, remarkable, rule_place, way_out
 from agent.tui.approvals import Line
+from agent.tui.flow import Flow
 from execpolicy.decision import Decision
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._streamed = ""  # text of the message that is on its way
+        self._flow = self._new_flow()
         self._running: dict[str, _Live] = {}  # call id -> its output so far
         self._last_judged = ""  # call id of the block that was begun last
 
@@ -111,12 +113,12 @@ class Screen:
                 if not self._streamed:
                     self.say("")
                 self._streamed += text
-                self.say(visible(text), end="")
+                self.say(self._flow.feed(visible(text)), end="")
             case MessageDone(text):
-                if self._streamed:
-                    self._break()
-                elif text:
-                    self.say("\n" + visible(text))
+                if text and not self._streamed:
+                    self.say("\n" + self._flow.feed(visible(text)), end="")
+                    self._streamed = text
+                self._break()
             case ReasoningDone(text):
                 if text:
                     self.say("\n" + visible(text), "quiet")
@@ -161,9 +163,16 @@ class Screen:
                 assert_never(event)
 
     def _break(self) -> None:
-        if self._streamed and not self._streamed.endswith("\n"):
-            self.say("")
+        if self._streamed:
+            self.say(self._flow.end(), end="" if self._streamed.endswith("\n") else "\n")
         self._streamed = ""
+        self._flow = self._new_flow()
+
+    def _new_flow(self) -> Flow:
+        from rich.cells import cell_len
+
+        # What is no terminal gets lines as they are.
+        return Flow(self._console.width if self._console.is_terminal else 1 << 30, cell_len)
 
     def _thread(self, event: ThreadStarted) -> None:
         about = [one_line(event.model), one_line(event.cwd, 60), one_line(event.sandbox)]
