@@ -109,6 +109,7 @@ class FlawKind(enum.Enum):
     REORDERED = "reordered"
     CUT = "cut"  # the tail that the head speaks of is missing
     HEAD = "head"  # the head is missing, unreadable, or was lost once
+    CHECKPOINT = "checkpoint"  # not what was signed
     UNSUPPORTED = "unsupported"  # written by a newer version
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from compliance.chain import Verification
+    from compliance.chain import Flaw, Verification
+    from compliance.note import Verifier
     from compliance.segments import Snapshot
 
 app = typer.Typer(
@@ -36,6 +37,10 @@ class DecisionWord(Enum):
 
 Folder = Annotated[
     Path | None, typer.Option("--dir", help="Folder of the log.", show_default="$AGENT_HOME/audit")
+]
+KeyOption = Annotated[
+    str,
+    typer.Option("--key", help="Key to trust: a file such as device.vkey, or its text.", show_default=False),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="Text for people, or JSON.")]
 
@@ -119,6 +124,7 @@ def _moment(text: str, option: str) -> str:
 def verify_command(
     folders: Annotated[list[Path] | None, typer.Argument(help="Folders of logs.", show_default=False)] = None,
     folder: Folder = None,
+    key: KeyOption = "",
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Check that no record was edited, dropped, inserted, reordered or cut off.
@@ -128,20 +134,21 @@ def verify_command(
     from compliance.errors import ComplianceError
     from compliance.segments import snapshot
 
+    trusted = _trusted(key) if key else None
     broken = False
     for one in (*(folders or ()), *([folder] if folder or not folders else ())):
         try:
             log = snapshot(one or default_folder())
-            result = _verified(log)
+            result, checked = _compared(log, _verified(log), trusted)
         except ComplianceError as error:
             broken = True
             typer.echo(f"error: {error}\nhelp: {error.help}", err=True)
             continue
         broken = broken or not result.intact
         if format is Format.JSON:
-            typer.echo(_as_json(log, result))
+            typer.echo(_as_json(log, result, checked))
         else:
-            typer.echo("\n".join(_as_text(log, result)))
+            typer.echo("\n".join(_as_text(log, result, checked)))
     raise typer.Exit(1 if broken else 0)
 
 
@@ -156,7 +163,48 @@ def _verified(log: Snapshot) -> Verification:
         return verify(log, lambda done: bar.update(done - bar.pos))
 
 
-def _as_text(log: Snapshot, result: Verification) -> list[str]:
+def _trusted(text: str) -> Verifier:
+    from compliance.note import SealError, read_verifier
+
+    path = Path(text)
+    try:
+        return read_verifier(path.read_text(encoding="utf-8") if path.is_file() else text)
+    except (SealError, OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(str(error), param_hint="--key") from None
+
+
+def _compared(log: Snapshot, result: Verification, trusted: Verifier | None) -> tuple[Verification, str]:
+    """With what the checkpoints say, and a line on them."""
+    from dataclasses import replace
+    from importlib.util import find_spec
+
+    from compliance.checkpoint import compare, own_verifier, signed_checkpoints
+
+    signed = signed_checkpoints(log.folder)
+    own = own_verifier(log.folder)
+    by = trusted or own
+    if not signed:
+        if trusted is None and own is None:
+            return result, "none"
+        return replace(result, flaws=(*result.flaws, _unsigned(log))), "none, and there is a key"
+    able = find_spec("cryptography") is not None
+    flaws = compare(log, signed, by if able else None)
+    last = f"{len(signed)}, the last over {signed[-1].checkpoint.size} records"
+    if by is None:
+        flaws = (*flaws, _unsigned(log))
+    how = f"signed by {by.name}" if by and able else "signatures not checked: install policy-agent[seal]"
+    return replace(result, flaws=(*result.flaws, *flaws)), f"{last}, {how}"
+
+
+def _unsigned(log: Snapshot) -> Flaw:
+    from compliance.chain import Flaw, FlawKind
+    from compliance.checkpoint import NOTES_NAME
+
+    message = f"checkpoints and key of `{log.folder}` do not belong together: one is missing"
+    return Flaw(kind=FlawKind.CHECKPOINT, seq=0, segment=NOTES_NAME, line=0, message=message)
+
+
+def _as_text(log: Snapshot, result: Verification, checked: str) -> list[str]:
     from compliance.plain import visible
     from compliance.segments import modes_open_to_others
 
@@ -170,6 +218,7 @@ def _as_text(log: Snapshot, result: Verification) -> list[str]:
         )
     else:
         out.append(f"head: record {log.head.seq}")
+    out.append(f"checkpoints: {visible(checked)}")
     out += [f"gap: {visible(gap)}" for gap in result.gaps]
     out += [f"note: `{name}` can be read or written by others" for name in modes_open_to_others(log)]
     for flaw in result.flaws:
@@ -187,7 +236,7 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-def _as_json(log: Snapshot, result: Verification) -> str:
+def _as_json(log: Snapshot, result: Verification, checked: str) -> str:
     import json
 
     answer: dict[str, Any] = {
@@ -199,6 +248,7 @@ def _as_json(log: Snapshot, result: Verification) -> str:
         "last": {"seq": result.end.seq, "digest": result.end.digest},
         "head": {"seq": log.head.seq, "digest": log.head.digest} if log.head else None,
         "behind": result.behind,
+        "checkpoints": checked,
         "gaps": list(result.gaps),
         "flaws": [
             {
@@ -212,3 +262,60 @@ def _as_json(log: Snapshot, result: Verification) -> str:
         ],
     }
     return json.dumps(answer)
+
+
+@app.command("checkpoint")
+def checkpoint_command(folder: Folder = None) -> None:
+    """Sign what the log holds now, and print the signed checkpoint.
+
+    Keep it elsewhere: it shows later that nothing before it was changed.
+    """
+    from compliance.checkpoint import advance, signed_checkpoints
+
+    where = folder or default_folder()
+    made = advance(where)
+    signed = made or next(reversed(signed_checkpoints(where)), None)
+    if signed is None:
+        typer.echo(f"nothing is recorded yet in {where}", err=True)
+        raise typer.Exit(1)
+    typer.echo(signed.note, nl=False)
+
+
+@app.command("prove")
+def prove_command(
+    seq: Annotated[int, typer.Argument(min=1, help="Number of the record.", metavar="SEQ")],
+    folder: Folder = None,
+) -> None:
+    """Print a proof that a record is in the signed log: the record, its place, and a checkpoint.
+
+    It is a C2SP tlog-proof and can be checked without the log: `agent audit check-proof`.
+    """
+    from compliance.checkpoint import signed_checkpoints
+    from compliance.proof import prove
+    from compliance.segments import snapshot
+
+    where = folder or default_folder()
+    typer.echo(prove(snapshot(where), signed_checkpoints(where), seq), nl=False)
+
+
+@app.command("check-proof")
+def check_proof_command(
+    file: Annotated[Path, typer.Argument(help="The proof; - reads standard input.", metavar="FILE")],
+    key: KeyOption,
+) -> None:
+    """Print the record that a proof proves. Exit status: 0 proved, 1 not, 2 wrong usage."""
+    import sys
+
+    from compliance.note import SealError
+    from compliance.proof import check_proof
+
+    trusted = _trusted(key)
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read `{file}`: {error.strerror}", param_hint="FILE") from None
+    try:
+        _, line = check_proof(data.decode(), trusted)
+    except UnicodeDecodeError:
+        raise SealError("this is no proof of a record", "make one with `agent audit prove`") from None
+    typer.echo(line)

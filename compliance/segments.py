@@ -105,9 +105,12 @@ def _sizes(folder: Path) -> tuple[tuple[Path, int], ...]:
     return tuple((path, path.stat().st_size) for path in segments(folder))
 
 
-def lines(path: Path, size: int) -> Iterator[bytes]:
-    """The lines of the first `size` bytes of a segment, line ends included, none longer than MOST_LINE."""
+def lines(path: Path, size: int, at: int = 0) -> Iterator[bytes]:
+    """The lines of the first `size` bytes of a segment from byte `at` on, line ends included, none longer
+    than MOST_LINE."""
     with path.open("rb", buffering=1024 * 1024) as file:
+        file.seek(at)
+        size -= at
         while size > 0 and (line := file.readline(min(size, MOST_LINE))):
             size -= len(line)
             yield line

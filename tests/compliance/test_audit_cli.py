@@ -94,7 +94,8 @@ def test_verify_says_what_it_checked(home: Path) -> None:
     size = next((home / "audit").glob("records-*")).stat().st_size
     assert (result.exit_code, result.stdout) == (
         0,
-        f"{home}/audit: 6 sound records, 1 segment, {size} bytes\nhead: record 6\nintact: 1 to 6 are one chain\n",
+        f"{home}/audit: 6 sound records, 1 segment, {size} bytes\nhead: record 6\ncheckpoints: none\n"
+        "intact: 1 to 6 are one chain\n",
     )
     as_json = json.loads(run("verify", "--format", "json", home=home).stdout)
     assert (as_json["intact"], as_json["records"], as_json["last"]["seq"], as_json["flaws"]) == (
@@ -138,3 +139,30 @@ def test_an_empty_log_is_said(tmp_path: Path) -> None:
     result = run("show", home=tmp_path)
     assert (result.exit_code, result.stdout) == (0, "")
     assert "nothing is recorded yet" in result.stderr
+
+
+def test_a_record_is_proved_without_the_log(home: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    made = run("checkpoint", home=home)
+    assert (made.exit_code, made.stdout.split("\n")[1]) == (0, "6")
+    assert run("checkpoint", home=home).stdout == made.stdout
+    key = (home / "audit" / "device.vkey").read_text().strip()
+    proof = tmp_path / "3.tlog-proof"
+    proof.write_text(run("prove", 3, home=home).stdout)
+    checked = run("check-proof", proof, "--key", key)
+    assert (checked.exit_code, json.loads(checked.stdout)["event"]["answer"]) == (0, "yes")
+    assert (
+        f"checkpoints: 1, the last over 6 records, signed by {key.split('+')[0]}"
+        in run("verify", home=home).stdout
+    )
+    proof.write_text(proof.read_text().replace("index 2", "index 1"))
+    assert run("check-proof", proof, "--key", key).exit_code == 1
+    assert run("check-proof", proof, "--key", "nonsense").exit_code == 2
+
+
+def test_missing_checkpoints_are_told(home: Path) -> None:
+    pytest.importorskip("cryptography")
+    run("checkpoint", home=home)
+    (home / "audit" / "checkpoints.jsonl").unlink()
+    result = run("verify", home=home)
+    assert (result.exit_code, "do not belong together" in result.stdout) == (1, True)

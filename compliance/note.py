@@ -1,0 +1,184 @@
+"""Signed notes and checkpoints of C2SP, with Ed25519. The only importer of `cryptography`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from compliance.errors import ComplianceError
+from compliance.merkle import Hash
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+_ED25519: Final = b"\x01"
+_SIGNATURE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
+MOST_SIGNATURES: Final = 64
+
+
+class SealError(ComplianceError):
+    """A key, a note or a proof that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """A name and a public key that are trusted together."""
+
+    name: str
+    public: bytes
+
+    @property
+    def id(self) -> bytes:
+        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:4]
+
+    def __str__(self) -> str:
+        """The usual text form of a note's key."""
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(_ED25519 + self.public).decode()}"
+
+    def signed(self, note: str) -> bool:
+        """Whether `note` carries a good signature of this key; one bad signature of it spoils the note."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        parted = _parted(note)
+        if parted is None:
+            return False
+        text, signatures = parted
+        mine = [data[4:] for name, data in signatures if name == self.name and data[:4] == self.id]
+        key = Ed25519PublicKey.from_public_bytes(self.public)
+        try:
+            for signature in mine:
+                key.verify(signature, text.encode())
+        except InvalidSignature:
+            return False
+        return bool(mine)
+
+
+def read_verifier(text: str) -> Verifier:
+    """The key of a text such as `name+1234abcd+AQ...`."""
+    try:
+        name, id, key = text.strip().split("+", 2)
+        data = base64.b64decode(key, validate=True)
+    except (ValueError, binascii.Error):
+        raise SealError(f"`{text[:80]}` is no key of a log", "it looks like `name+1234abcd+AQ...`") from None
+    found = Verifier(name, data[1:])
+    if data[:1] != _ED25519 or len(data) != 33 or found.id.hex() != id:
+        raise SealError(f"`{text[:80]}` is no Ed25519 key of a log", "copy it from `device.vkey`")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """The key of this machine. It names itself, so that two machines never sign under one name."""
+
+    key: Ed25519PrivateKey
+
+    @property
+    def verifier(self) -> Verifier:
+        public = self.key.public_key().public_bytes_raw()
+        return Verifier(f"policy-agent.audit/{hashlib.sha256(public).hexdigest()[:16]}", public)
+
+    def sign(self, text: str) -> str:
+        """`text`, which ends in a line end, as a signed note."""
+        verifier = self.verifier
+        signature = base64.b64encode(verifier.id + self.key.sign(text.encode())).decode()
+        return f"{text}\n— {verifier.name} {signature}\n"
+
+
+def device_key(path: Path) -> Signer:
+    """The key in `path`, made on first use, for its owner's eyes only."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import (
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+            load_pem_private_key,
+        )
+    except ImportError:
+        raise SealError("signing is not installed", "install policy-agent[seal]") from None
+    try:
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            made = Ed25519PrivateKey.generate()
+            data = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            _write_once(path, data)
+            data = path.read_bytes()
+        key = load_pem_private_key(data, None)
+    except OSError as error:
+        raise SealError(
+            f"cannot use the key `{path}`: {error.strerror}", "make it readable for you"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise SealError(f"`{path}` is no private key", "move it away; a new one is made") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SealError(f"`{path}` is no Ed25519 key", "move it away; a new one is made")
+    return Signer(key)
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    """All of it or nothing, and whoever comes first wins."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a log commits to: so many records, with this root."""
+
+    origin: str
+    size: int
+    root: Hash
+
+    def text(self) -> str:
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+def read_checkpoint(note: str) -> Checkpoint | None:
+    """The checkpoint in a signed note, its signatures not looked at; None when there is none."""
+    parted = _parted(note)
+    lines = parted[0].split("\n") if parted else []
+    if len(lines) < 4 or "" in lines[:-1] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
+        return None
+    try:
+        root = base64.b64decode(lines[2], validate=True)
+    except binascii.Error:
+        return None
+    return Checkpoint(lines[0], int(lines[1]), root) if len(root) == 32 else None
+
+
+def _parted(note: str) -> tuple[str, list[tuple[str, bytes]]] | None:
+    """The signed text, and the signatures under it."""
+    text, blank, under = note.rpartition("\n\n")
+    lines = under.split("\n")
+    if not blank or lines.pop() != "" or not 0 < len(lines) <= MOST_SIGNATURES:
+        return None
+    found = []
+    for line in lines:
+        match = _SIGNATURE.fullmatch(line)
+        if match is None:
+            return None
+        try:
+            data = base64.b64decode(match[2], validate=True)
+        except binascii.Error:
+            return None
+        found.append((match[1], data))
+    return f"{text}\n", found
