@@ -18,9 +18,11 @@ COMMANDS = {
     "sessions": "list stored sessions",
     "policy": "ask the policy what it says about a command",
     "audit": "show or verify the record of what was decided and done",
+    "sandbox": "run any command in the sandbox of the agent's commands",
+    "doctor": "say what of this machine works for the agent",
     "help": "show this text",
 }
-FOLDERS = ("sessions", "policy", "audit")
+FOLDERS = ("sessions", "policy", "audit", "sandbox", "doctor")
 EPILOG = (
     "\b\nCommands:\n"
     + "\n".join(f"  {name:<10}{about}" for name, about in COMMANDS.items())
@@ -112,6 +114,10 @@ def _folder(name: str, words: list[str]) -> int:
             from execpolicy.cli import app
         case "audit":
             from compliance.cli import app
+        case "sandbox":
+            from agent.cli.sandbox import app
+        case "doctor":
+            from agent.cli.doctor import app
         case _:
             from agent.cli.sessions import app
     import typer

@@ -68,7 +68,7 @@ async def run(
 def _start(launch: Launch, capture: Capture, on_output: OnOutput | None) -> _Child:
     reader, writer = os.pipe()
     try:
-        with _handed(launch) as (argv, descriptors):
+        with handed(launch) as (argv, descriptors):
             process = subprocess.Popen(
                 argv,
                 cwd=launch.cwd,
@@ -90,7 +90,7 @@ def _start(launch: Launch, capture: Capture, on_output: OnOutput | None) -> _Chi
 
 
 @contextlib.contextmanager
-def _handed(launch: Launch) -> Iterator[tuple[list[str], list[int]]]:
+def handed(launch: Launch) -> Iterator[tuple[list[str], list[int]]]:
     """Descriptors that read what the launch hands over, and the arguments that name them."""
     argv, descriptors = list(launch.argv), list[int]()
     try:

@@ -56,5 +56,5 @@ def select(
 
 
 def _trusted(untrusted: tuple[str, ...]) -> Which:
-    bad = (*untrusted, tempfile.gettempdir(), "/tmp", "/var/tmp")
+    bad = (*(folder for folder in untrusted if folder != "/"), tempfile.gettempdir(), "/tmp", "/var/tmp")
     return lambda program: find(program, os.environ.get("PATH", os.defpath), bad)

@@ -82,6 +82,8 @@ def words_of(help: str) -> list[str]:
         (["resume", "--help"], "resume"),
         (["sessions", "--help"], "sessions"),
         (["sessions", "list", "--help"], "sessions-list"),
+        (["sandbox", "--help"], "sandbox"),
+        (["doctor", "--help"], "doctor"),
     ],
 )
 def test_help_golden(agent: Agent, words: list[str], name: str) -> None:

@@ -1,0 +1,78 @@
+"""`agent sandbox -- CMD`: any command, confined as the agent's own are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from agent.cli.main import settings_of_help
+from agent.cli.options import AddDir, Folder, Sandbox
+
+Mode = Annotated[
+    Sandbox | None,
+    typer.Option(
+        "--mode", "--sandbox", "-s", metavar="MODE", help="read-only, workspace-write or full-access."
+    ),
+]
+Network = Annotated[bool, typer.Option("--network", help="Let the command use the network.")]
+Hide = Annotated[
+    list[str] | None,
+    typer.Option("--hide", metavar="PATH", help="What the command may not read. Repeatable."),
+]
+KeepEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-env", metavar="NAME", help="A variable to pass on whatever it looks like. Repeatable."
+    ),
+]
+Words = Annotated[
+    list[str], typer.Argument(metavar="CMD", help="The command and its arguments, behind `--`.")
+]
+
+_SETTINGS: dict[str, Any] = {**settings_of_help(), "allow_interspersed_args": False}
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command(context_settings=_SETTINGS)
+def sandbox(
+    words: Words,
+    mode: Mode = None,
+    cd: Folder = None,
+    add_dir: AddDir = None,
+    network: Network = False,
+    hide: Hide = None,
+    keep_env: KeepEnv = None,
+) -> int:
+    """Run one command in the sandbox that the agent's commands get. Its exit status is the command's.
+
+    It is not judged by the policy: whoever types it decides.
+    """
+    import dataclasses
+    import os
+
+    from agent.app.policy import session_spec
+    from agent.cli.options import Shared
+    from agent.errors import AgentError
+    from agent.process.attached import run_attached
+    from agent.process.environ import child_environment
+    from agent.sandbox.base import Launch
+    from agent.sandbox.select import select
+
+    settings = Shared(cd=cd, sandbox=mode, add_dir=add_dir).settings(interactive=False)
+    spec = session_spec(settings, ())
+    spec = dataclasses.replace(
+        spec,
+        hidden=(*spec.hidden, *(os.path.abspath(path) for path in hide or ())),
+        network=spec.network or network,
+    )
+    launch = Launch(
+        argv=tuple(words),
+        cwd=str(settings.cwd),
+        env=child_environment(os.environ, allowed=frozenset(keep_env or ())),
+    )
+    found = select(spec.mode, untrusted=(spec.workspace,))
+    try:
+        return run_attached(found.wrap(launch, spec))
+    except FileNotFoundError as error:
+        raise AgentError(f"no such program `{words[0]}`") from error

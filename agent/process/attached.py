@@ -1,0 +1,61 @@
+"""Runs one launch on the caller's own standard input, output and error, and leaves nothing of it running."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Iterator
+from types import FrameType
+
+from agent.process.guards import standing
+from agent.process.spawn import handed
+from agent.sandbox.base import Launch
+
+_GRACE = 2.0
+
+
+def run_attached(launch: Launch) -> int:
+    """Run `launch` to its end; its exit status, 128 + n for a signal. Nothing else is inherited.
+
+    An interrupt or TERM that arrives here ends the command first.
+    """
+    with standing(launch.guards), _ending_well():
+        with handed(launch) as (argv, descriptors):
+            process = subprocess.Popen(
+                argv,
+                cwd=launch.cwd,
+                env=launch.env,
+                close_fds=True,
+                pass_fds=(*launch.pass_fds, *descriptors),
+            )
+        try:
+            status = process.wait()
+        except BaseException:
+            _stop(process)
+            raise
+    return status if status >= 0 else 128 - status
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def _ending_well() -> Iterator[None]:
+    """TERM and hang-up leave by way of the clean-up."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
