@@ -34,7 +34,7 @@ def awk(program: str, entry: Entry, argv: Argv) -> Carried:
     texts = list(read.of("-e", "--source"))
     for value in read.of("-f", "--file", "-E", "--exec", "-i", "--include", "-l", "--load"):
         pad.touch(value, Access.EXECUTE, f"script of {program}")
-        pad.unknown("a script file that is not read", value, code=True)
+        pad.unknown("a script file that is not read", value)
         if known(value) == "inplace":
             pad.unknown("awk changes its operands in place", value)
     if not texts and not read.has("-f", "--file", "-E", "--exec") and rest:
@@ -53,15 +53,15 @@ def awk(program: str, entry: Entry, argv: Argv) -> Carried:
 def _judge(pad: Pad, word: Word) -> None:
     text = known(word)
     if text is None:
-        pad.unknown("the program text of awk is not known", word, code=True)
+        pad.unknown("the program text of awk is not known", word)
         return
     tokens = tokens_of(text)
     if tokens is None:
-        pad.unknown("the program text of awk is not read exactly", word, code=True)
+        pad.unknown("the program text of awk is not read exactly", word)
         return
     for why, path in dangers(tokens):
         if path is None:
-            pad.unknown(why, word, code=True)
+            pad.unknown(why, word)
         else:
             pad.touch(Word.literal(path, span=word.span), Access.WRITE, why)
 

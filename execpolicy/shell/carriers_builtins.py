@@ -84,6 +84,7 @@ def _harmless(text: str | None) -> bool:
 def export(program: str, entry: Entry, argv: Argv) -> Carried:
     """`export NAME=VALUE`, `declare NAME=VALUE`: for every command that follows."""
     pad = Pad(program, entry)
+    integer = any("i" in (known(word) or "") for word in argv[1:] if word.prefix.startswith("-"))
     for word in argv[1:]:
         name, equals, value = word.prefix.partition("=")
         text = known(word)
@@ -96,6 +97,8 @@ def export(program: str, entry: Entry, argv: Argv) -> Carried:
         why = hook(name.rstrip("+"), value if text is not None else None)
         if why is not None:
             pad.unknown(why, word)
+        if integer and set(value) & set("[$`"):
+            pad.unknown(f"the value of {name} is evaluated by the shell", word)
         if "[" in name:
             pad.arith(Word.literal(name, span=word.span))
     return pad.carried()

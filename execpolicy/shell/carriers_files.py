@@ -94,7 +94,7 @@ def tar(program: str, entry: Entry, argv: Argv) -> Carried:
         elif option.name in ("-g", "--listed-incremental", "--index-file", "--volno-file"):
             pad.touch(option.value, Access.WRITE)
     if read.has("-T", "--files-from"):
-        pad.unknown("a list of files may hold options of tar", argv[0], code=True)
+        pad.unknown("a list of files may hold options of tar", argv[0])
     _archive(pad, read, argv)
     return pad.carried()
 

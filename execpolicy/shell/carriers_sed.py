@@ -25,7 +25,7 @@ def sed(program: str, entry: Entry, argv: Argv) -> Carried:
     operands = list(read.operands)
     for value in read.of("-f", "--file"):
         pad.touch(value, Access.EXECUTE, f"script of {program}")
-        pad.unknown("a script file that is not read", value, code=True)
+        pad.unknown("a script file that is not read", value)
     inplace = read.has("-i", "--in-place")
     if inplace and operands and known(operands[0]) == "":
         # `sed -i '' SCRIPT FILE`: the suffix is a word of its own on some systems.
@@ -35,7 +35,7 @@ def sed(program: str, entry: Entry, argv: Argv) -> Carried:
     if scripts:
         texts = [known(word) for word in scripts]
         if None in texts:
-            pad.unknown("the script of sed is not known", scripts[0], code=True)
+            pad.unknown("the script of sed is not known", scripts[0])
         else:
             _judge(pad, "\n".join(text or "" for text in texts), scripts[0])
     for path in operands:
@@ -46,7 +46,7 @@ def sed(program: str, entry: Entry, argv: Argv) -> Carried:
 def _judge(pad: Pad, text: str, word: Word) -> None:
     reading = SedScript(text)
     if not reading.run():
-        pad.unknown("the script of sed is not read exactly", word, code=True)
+        pad.unknown("the script of sed is not read exactly", word)
     for path in reading.writes:
         pad.touch(Word.literal(path, span=word.span), Access.WRITE, "command `w` of sed")
     for path in reading.reads:

@@ -88,8 +88,8 @@ HOOKS: tuple[tuple[str, re.Pattern[str]], ...] = (
         _names(
             r"""
                 BASH_ENV ENV ZDOTDIR SHELLOPTS BASHOPTS BASH_FUNC.* BASH_LOADABLES_PATH PS[0-4]
-                PROMPT_COMMAND PROMPT\d? FPATH SHELL GLOBIGNORE FIGNORE EXECIGNORE HISTFILE
-                HISTCONTROL INPUTRC COMP_.*
+                PROMPT_COMMAND PROMPT\d? FPATH SHELL GLOBIGNORE FIGNORE EXECIGNORE HIST.+
+                INPUTRC COMP_.*
             """
         ),
     ),
@@ -190,10 +190,12 @@ HOOKS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     (
-        "it sends traffic elsewhere",
+        "it sends traffic elsewhere, or trusts whom it should not",
         _names(
             r"""
                 (?i:(HTTPS?|ALL|FTP|SOCKS)_PROXY) DOCKER_(HOST|CONTEXT|CONFIG) CONTAINER_HOST
+                DOCKER_CONTENT_TRUST NODE_TLS_REJECT_UNAUTHORIZED PYTHONHTTPSVERIFY CURL_CA_BUNDLE
+                SSL_CERT_.+ REQUESTS_CA_BUNDLE AWS_CA_BUNDLE
                 AWS_ENDPOINT_URL.* .+_BASE_URL .+_INDEX_URL .+_REGISTRY
             """
         ),
