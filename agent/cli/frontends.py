@@ -15,10 +15,7 @@ from agent.config.model import Settings
 from agent.errors import ConfigError
 from agent.headless.run import End, Outcome, Show, run_task
 
-SCRIPTED = (
-    "no model key is set: the built-in scripted model answers; "
-    "OPENAI_API_KEY or --base-url brings in a live one"
-)
+SCRIPTED = "no model key: the built-in scripted model answers (OPENAI_API_KEY or --base-url: a live one)"
 
 
 def execute(

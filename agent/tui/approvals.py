@@ -58,9 +58,9 @@ def card(request: ApprovalRequest, *, whole: bool = False) -> list[Line]:
 
 
 def question(request: ApprovalRequest) -> str:
-    """The choices, in one line."""
-    session = f"  [s] yes: {visible(request.session_grant)}" if request.session_grant else ""
-    return f"[y] yes, once{session}  [n] no, with a message to the model  [x] stop"
+    """The choices."""
+    session = f"[s] yes: {visible(request.session_grant)}\n" if request.session_grant else ""
+    return f"[y] yes, once\n{session}[n] no, with a message to the model   [x] stop"
 
 
 def read_choice(line: str, request: ApprovalRequest) -> Choice | str:
