@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from execpolicy.decision import (
-    Certainty,
     Confinement,
     Decision,
     NetworkAccess,
@@ -39,20 +38,33 @@ def fold(
     least: Decision = Decision.ALLOW,
 ) -> Verdict:
     """The verdict over `judged` in their order; `least` is what the script as a whole asks for."""
-    decision = max((one.part.decision for one in judged), default=Decision.ALLOW)
-    decision = max(decision, least)
-    metas = [meta for one in judged for meta in one.spoke]
-    deciding = [meta for meta in metas if meta.decision is decision]
-    said = dict.fromkeys((*unknowns, *(why for one in judged for why in one.part.unknowns)))
+    decision = least
+    metas: list[Meta] = []
+    said: dict[str, None] = dict.fromkeys(unknowns)
+    terms = False
+    for one in judged:
+        part = one.part
+        if part.decision > decision:
+            decision = part.decision
+        for why in part.unknowns:
+            said[why] = None
+        for meta in one.spoke:
+            metas.append(meta)
+            terms = terms or bool(meta.sandbox or meta.network or meta.scope or meta.expires)
+    parts = tuple([one.part for one in judged])
+    if decision is Decision.ALLOW and not terms:
+        return Verdict(decision=decision, parts=parts, unknowns=tuple(said))
     return Verdict(
         decision=decision,
-        parts=tuple(one.part for one in judged),
+        parts=parts,
         unknowns=tuple(said),
-        confinement=_confinement(judged, context),
+        confinement=_confinement(judged, context) if terms else Confinement(),
         reviewer=_reviewer(judged, least),
         scope=min((meta.scope for meta in metas if meta.scope is not None), key=_SCOPES.index, default=None),
         expires=min((meta.expires for meta in metas if meta.expires is not None), default=None),
-        suggest=next((meta.suggest for meta in deciding if meta.suggest is not None), None),
+        suggest=next(
+            (meta.suggest for meta in metas if meta.decision is decision and meta.suggest is not None), None
+        ),
     )
 
 
@@ -93,8 +105,3 @@ def _reviewer(judged: Sequence[Judged], least: Decision) -> Reviewer:
     if any(meta.reviewer is Reviewer.USER for one in judged for meta in one.spoke):
         return Reviewer.USER
     return Reviewer.AUTO if asking else Reviewer.USER
-
-
-def counts(certainty: Certainty, decision: Decision) -> bool:
-    """Whether a match takes part: an allow on proof, the others on possibility."""
-    return certainty is Certainty.YES or (certainty is Certainty.MAYBE and decision is not Decision.ALLOW)

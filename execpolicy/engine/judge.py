@@ -40,7 +40,7 @@ def judge_command(policy: Policy, facts: CommandFacts, context: CheckContext) ->
 
 
 def _via(facts: CommandFacts) -> tuple[str, ...]:
-    return tuple(carrier.name for carrier in facts.via)
+    return tuple([carrier.name for carrier in facts.via]) if facts.via else ()
 
 
 def _bare(policy: Policy, facts: CommandFacts) -> Judged:
@@ -87,13 +87,13 @@ def _spoken_rules(policy: Policy, view: CommandView) -> Iterator[Spoken]:
 
 def _command(policy: Policy, view: CommandView) -> Judged:
     facts = view.facts
-    speech = Speech.of(_spoken_rules(policy, view))
-    said = speech.decision()
-    silence = said is None or speech.highest_yes() is None
+    speech = Speech(_spoken_rules(policy, view))
+    said = speech.decision
+    silence = said is None or speech.highest_yes is None
     decision = said if said is not None else Decision.ALLOW
     why = ""
     if not facts.transparent:
-        defaults = silent_defaults(policy, speech.highest_yes())
+        defaults = silent_defaults(policy, speech.highest_yes)
         for layer, declared in defaults:
             if declared.unmatched > decision or said is None:
                 why = f"the {layer.word} layer's default is {declared.unmatched.word} ({declared.origin})"
@@ -107,11 +107,11 @@ def _command(policy: Policy, view: CommandView) -> Judged:
     if unread > decision or (unread is decision and not speech.counting):
         why = f"not known before it runs: {unknowns[0]}" if unknowns else why
     decision = max(decision, unread)
-    if any(one.opened is not None for one in speech.spoken):
+    if policy.exceptions and any(one.opened is not None for one in speech.spoken):
         why = "; ".join(filter(None, (_opened(speech), why)))
     part = Part(
         kind="command",
-        text=" ".join(word.raw for word in facts.argv),
+        text=" ".join([word.raw for word in facts.argv]),
         decision=decision,
         matches=speech.reports,
         unknowns=unknowns,
@@ -146,6 +146,8 @@ def _unread(policy: Policy, view: CommandView, speech: Speech) -> tuple[tuple[st
 
     Code that a program exists to run is covered by an allow for the program, of the layer that asks or a higher one.
     """
+    if not view.facts.unknowns and view.program.text is not None:
+        return (), Decision.ALLOW
     unknowns = [unknown.why for unknown in view.facts.unknowns]
     hard = any(not unknown.code for unknown in view.facts.unknowns)
     if view.program.text is None:
@@ -155,7 +157,7 @@ def _unread(policy: Policy, view: CommandView, speech: Speech) -> tuple[tuple[st
     if hard:
         least = policy.unread()
     elif unknowns:
-        allowed = speech.highest_allow()
+        allowed = speech.highest_allow
         if allowed is None:
             least = policy.unread()
         else:
@@ -192,14 +194,14 @@ def judge_file(
         layer = Layer(policy.layers[number])
         opened = opening(policy, rule.meta, layer, context, places)
         spoken.append(Spoken(number, layer, rule.meta, certainty, (access.path.raw,), opened))
-    speech = Speech.of(spoken)
+    speech = Speech(spoken)
     silent, why = _silent_file(view, access, context, outside)
-    said = speech.decision()
+    said = speech.decision
     if said is None:
         decision = silent
     elif silent is Decision.DENY:
         decision = Decision.DENY  # a protected place is opened by no rule
-    elif speech.highest_yes() is None:
+    elif speech.highest_yes is None:
         decision = max(said, silent)
     else:
         decision = said
@@ -268,7 +270,7 @@ def judge_host(
         opened = opening(policy, rule.meta, layer, context, places)
         spoken.append(Spoken(number, layer, rule.meta, certainty, (host,), opened))
     text = f"{protocol}://{name}" if protocol else name
-    return _other(policy, "network", text + (f":{port}" if port is not None else ""), Speech.of(spoken))
+    return _other(policy, "network", text + (f":{port}" if port is not None else ""), Speech(spoken))
 
 
 def _host_candidates(policy: Policy, name: str) -> Iterator[int]:
@@ -304,7 +306,7 @@ def judge_tool(
         opened = opening(policy, rule.meta, layer, context, places)
         words = (tool, *(name for name, _ in rule.arguments))
         spoken.append(Spoken(number, layer, rule.meta, certainty, words, opened))
-    return _other(policy, "tool", f"{server}.{tool}" if server else tool, Speech.of(spoken))
+    return _other(policy, "tool", f"{server}.{tool}" if server else tool, Speech(spoken))
 
 
 def _tool(
@@ -330,10 +332,10 @@ def argument_text(value: object) -> str:
 
 
 def _other(policy: Policy, kind: str, text: str, speech: Speech) -> Judged:
-    said = speech.decision()
+    said = speech.decision
     decision = said if said is not None else Decision.ALLOW
     why = ""
-    highest = speech.highest_yes()
+    highest = speech.highest_yes
     for layer, declared in silent_defaults(policy, highest):
         if declared.unmatched > decision or said is None:
             why = f"the {layer.word} layer's default is {declared.unmatched.word} ({declared.origin})"

@@ -52,7 +52,14 @@ class CommandView:
 
 def places_of(facts: CommandFacts, context: CheckContext) -> Places:
     """Where the command runs and what its paths are relative to."""
+    if facts.cwd is None:
+        return _places(context.cwd, context.workspace, context.home)
     return Places(folder_of(facts.cwd, context), context.workspace, context.home)
+
+
+@lru_cache(maxsize=64)
+def _places(cwd: str, workspace: str, home: str) -> Places:
+    return Places(cwd, workspace, home)
 
 
 @lru_cache(maxsize=256)
@@ -187,8 +194,10 @@ def about(rule: PrefixRule | CommandRule, facts: CommandFacts, view: CommandView
     """The words of the command that the rule is about, as written."""
     argv = facts.argv
     if isinstance(rule, PrefixRule):
-        taken = sum(not isinstance(element, End | Rest) for element in rule.pattern)
-        return tuple(word.raw for word in argv[:taken])
+        taken = len(rule.pattern)
+        if isinstance(rule.pattern[-1], End | Rest):
+            taken -= 1
+        return tuple([word.raw for word in argv[:taken]])
     words = [argv[0].raw]
     wanted = (*rule.flags.all_of, *rule.flags.any_of)
     for word in argv[1:]:

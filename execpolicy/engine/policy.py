@@ -54,7 +54,7 @@ class Policy:
 
     def decide(self, facts: CommandFacts, context: CheckContext) -> Verdict:
         """What the policy says about one command and the files it touches."""
-        from execpolicy.engine.fold import fold
+        from execpolicy.engine.fold import fold  # late: both are written in terms of a policy
         from execpolicy.engine.judge import judge_command
 
         return fold(judge_command(self, facts, context), context)
@@ -63,25 +63,26 @@ class Policy:
         """The numbers of the rules that can speak about a command, each once."""
         index = self.index
         yield from index.anywhere
-        if view.program.text is None:
-            return
-        decisions = index.decisions
-        words = view.facts.argv[1:]
+        names = view.program.names
+        if len(names) > 1:
+            names = tuple(dict.fromkeys(map(base_name, names)))
         seen: set[int] = set()
-        for name in dict.fromkeys(map(base_name, view.program.names)):
-            bucket = index.programs.get(name, EMPTY)
+        for name in names:
+            for number in self._about(name, view):
+                if number not in seen:
+                    seen.add(number)
+                    yield number
+
+    def _about(self, name: str, view: CommandView) -> Iterator[int]:
+        index = self.index
+        bucket = index.programs.get(name)
+        if bucket is not None:
             if bucket.prefixes is not None:
-                for number in prefix_candidates(bucket.prefixes, words, decisions):
-                    if number not in seen:
-                        seen.add(number)
-                        yield number
-            if bucket is not EMPTY and (bucket.commands or bucket.loose):
-                for number in command_candidates(bucket, view.line.operands, decisions):
-                    if number not in seen:
-                        seen.add(number)
-                        yield number
-            if index.caseless:
-                yield from index.caseless.get(canonical(name), ())
+                yield from prefix_candidates(bucket.prefixes, view.facts.argv[1:], index.decisions)
+            if bucket.commands or bucket.loose:
+                yield from command_candidates(bucket, view.line.operands, index.decisions)
+        if index.caseless:
+            yield from index.caseless.get(canonical(name), ())
 
     def bucket(self, program: str) -> Bucket:
         """The rules about the program of this bare name."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from execpolicy.decision import Certainty, Decision, Layer, RuleMatch
 from execpolicy.engine.conditions import holds
 from execpolicy.engine.context import CheckContext
-from execpolicy.engine.fold import counts
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import YES, Places
 from execpolicy.lang.rules import Defaults, Meta, Mode, RuleException
@@ -28,10 +27,6 @@ class Spoken:
     @property
     def enforced(self) -> bool:
         return self.opened is None and self.meta.mode is Mode.ENFORCE
-
-    @property
-    def counts(self) -> bool:
-        return self.enforced and counts(self.certainty, self.meta.decision)
 
     def report(self) -> RuleMatch:
         meta = self.meta
@@ -67,49 +62,43 @@ def opening(
     return None
 
 
-@dataclass(frozen=True, slots=True)
 class Speech:
     """Everything that was said, strictest first."""
 
-    spoken: tuple[Spoken, ...]
+    __slots__ = ("counting", "decision", "highest_allow", "highest_yes", "spoken")
 
-    @staticmethod
-    def of(spoken: Iterable[Spoken]) -> Speech:
-        return Speech(tuple(sorted(spoken, key=lambda one: (-one.meta.decision, -one.certainty, one.number))))
+    def __init__(self, spoken: Iterable[Spoken]) -> None:
+        found = list(spoken)
+        if len(found) > 1:
+            found.sort(key=lambda one: (-one.meta.decision, -one.certainty, one.number))
+        self.spoken = tuple(found)
+        self.decision: Decision | None = None  # a possible ask or deny counts as an ask; None: silence
+        self.highest_yes: Layer | None = None  # the highest layer that spoke with certainty
+        self.highest_allow: Layer | None = None  # the highest layer whose allow is proven
+        counting = []
+        for one in found:
+            meta, sure = one.meta, one.certainty is YES
+            allow = meta.decision is Decision.ALLOW
+            if not one.enforced or (allow and not sure):
+                continue
+            counting.append(meta)
+            said = meta.decision if sure else Decision.ASK
+            if self.decision is None or said > self.decision:
+                self.decision = said
+            if sure:
+                if self.highest_yes is None or one.layer < self.highest_yes:
+                    self.highest_yes = one.layer
+                if allow and (self.highest_allow is None or one.layer < self.highest_allow):
+                    self.highest_allow = one.layer
+        self.counting = tuple(counting)
 
     @property
     def reports(self) -> tuple[RuleMatch, ...]:
-        return tuple(one.report() for one in self.spoken)
-
-    @property
-    def counting(self) -> tuple[Meta, ...]:
-        return tuple(one.meta for one in self.spoken if one.counts)
-
-    def decision(self) -> Decision | None:
-        """The strictest that counts; a possible ask or deny counts as an ask. None: silence."""
-        found: Decision | None = None
-        for one in self.spoken:
-            if one.counts:
-                said = one.meta.decision if one.certainty is YES else Decision.ASK
-                found = said if found is None else max(found, said)
-        return found
-
-    def highest_yes(self) -> Layer | None:
-        """The highest layer that spoke with certainty."""
-        return min((one.layer for one in self.spoken if one.enforced and one.certainty is YES), default=None)
-
-    def highest_allow(self) -> Layer | None:
-        """The highest layer whose allow is proven."""
-        return min(
-            (
-                one.layer
-                for one in self.spoken
-                if one.enforced and one.certainty is YES and one.meta.decision is Decision.ALLOW
-            ),
-            default=None,
-        )
+        return tuple([one.report() for one in self.spoken])
 
 
 def silent_defaults(policy: Policy, spoke: Layer | None) -> list[tuple[Layer, Defaults]]:
     """The defaults that speak: of layers where neither they nor a higher one spoke with certainty."""
+    if not policy.defaults:
+        return []
     return [(layer, defaults) for layer, defaults in policy.defaults if spoke is None or spoke > layer]
