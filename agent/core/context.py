@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from agent.core.journal import ITEM, USAGE
 from agent.protocol.items import Json, JsonObject, Usage, call_output
 
-CALL_TYPES = frozenset({"function_call", "custom_tool_call"})
-OUTPUT_TYPES = frozenset({"function_call_output", "custom_tool_call_output"})
+CALL_TYPES = ("function_call", "custom_tool_call")
+OUTPUT_TYPES = ("function_call_output", "custom_tool_call_output")
 ABORTED = "aborted"
 _REMOVED = "[output removed to keep the conversation within bounds]"
 
@@ -136,7 +136,7 @@ def replay(entries: Iterable[tuple[str, JsonObject]], history: History) -> None:
         if kind == ITEM:
             if payload.get("type") in OUTPUT_TYPES:
                 history.answer(payload)
-            elif payload.get("role") in ("user", "developer", "system"):
+            elif payload.get("type") == "message" and payload.get("role", "assistant") != "assistant":
                 history.say(payload)
             else:
                 history.receive(payload)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from agent.core.context import CALL_TYPES, History, is_call, sound, usage_to
+from agent.core.context import CALL_TYPES, OUTPUT_TYPES, History, is_call, sound, usage_to
 from agent.core.journal import ITEM, TURN, USAGE, Journal
 from agent.errors import AgentError, ModelError
 from agent.llm.client import (
@@ -183,18 +183,20 @@ class Turn:
         kind = item.get("type")
         if kind in CALL_TYPES:
             self._take_call(item)
-            return
-        self._keep(item)
-        if kind == "message":
-            text = message_text(item)
-            if text:
+        elif kind == "message" and item.get("role", "assistant") == "assistant":
+            self._keep(item)
+            if text := message_text(item):
                 self._last_message = text
                 self._emit(MessageDone(text))
         elif kind == "reasoning":
+            self._keep(item)
             if text := _summary(item):
                 self._emit(ReasoningDone(text))
+        elif not isinstance(kind, str) or kind == "message" or kind in OUTPUT_TYPES:
+            self._emit(Warned("the model sent an item that a model cannot send; it was dropped"))
         else:
-            self._emit(Warned(f"the model sent an item of type `{str(kind)[:100]}`, which is not acted on"))
+            self._keep(item)
+            self._emit(Warned(f"the model sent an item of type `{kind[:100]}`, which is not acted on"))
 
     def _take_call(self, item: JsonObject) -> None:
         call_id = item.get("call_id")

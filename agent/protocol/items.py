@@ -48,9 +48,9 @@ def call_output(call: Mapping[str, Json], output: str) -> JsonObject:
 
 
 def message_text(item: Mapping[str, Json]) -> str:
-    """The text of an assistant or user message; empty for anything else."""
+    """The text of an assistant or user message, a refusal included; empty for anything else."""
     content = item.get("content")
     if not isinstance(content, list):
         return ""
-    parts = [part.get("text") for part in content if isinstance(part, dict)]
+    parts = [part.get("text", part.get("refusal")) for part in content if isinstance(part, dict)]
     return "".join(part for part in parts if isinstance(part, str))

@@ -34,5 +34,5 @@ class Registry:
         tool = self._tools.get(call.name)
         if tool is None:
             kind = "custom tool call" if call.custom else "call"
-            return BadCall(f"unsupported {kind}: {call.name} (the tools are: {', '.join(self._tools)})")
+            return BadCall(f"unsupported {kind}: {call.name[:100]} (the tools are: {', '.join(self._tools)})")
         return tool.read(call)

@@ -275,7 +275,7 @@ async def test_the_end_of_a_command_is_told(
 
 async def test_a_flood_of_output_is_bounded(tmp_path: Path) -> None:
     script = "head -c 50000000 /dev/zero | tr '\\0' x; echo END"
-    rig = touching(tmp_path, [*runs(script, "c1"), *done()])
+    rig = touching(tmp_path, [*runs(script, "c1"), *done()], limits=ShellLimits(seconds=100))
     events = await rig.turn()
     told = rig.model.outputs()["c1"]
     assert len(told) < 45_000
