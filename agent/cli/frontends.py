@@ -12,7 +12,7 @@ from typing import IO
 
 from agent.cli.options import FailOn
 from agent.config.model import Settings
-from agent.errors import ConfigError
+from agent.errors import ConfigError, UsageError
 from agent.headless.run import End, Outcome, Show, run_task
 
 SCRIPTED = "no model key: the built-in scripted model answers (OPENAI_API_KEY or --base-url: a live one)"
@@ -78,6 +78,8 @@ def converse(settings: Settings, thread_id: str | None, prompt: str | None) -> i
         conversation = await (host.open() if thread_id is None else host.resume(thread_id))
         front = Terminal(conversation, screen, source, record=str(settings.audit))
         await front.run(prompt)
+        if not front.tasks and not terminal:
+            raise UsageError("no task", "give one: `agent PROMPT`, or one a line on standard input")
         return front.failed
 
     return 1 if asyncio.run(run()) else 0

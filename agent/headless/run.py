@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import enum
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from agent.protocol.ops import Close, Interrupt, Reply, StartTurn
 from execpolicy.decision import Decision
 
 GRACE_SECONDS = 10.0  # from the wish to end until the end that is waited for
+IMPATIENT_SECONDS = 1.0  # the same, once the wish came twice
 NOBODY = "nobody is there to answer: this run is not interactive"
 
 
@@ -58,67 +59,71 @@ class Show(Protocol):
 async def run_task(conversation: Conversation, prompt: str, show: Show) -> Outcome:
     """Run one task and close the conversation. A signal ends it early, with everything flushed."""
     outcome = Outcome()
-    stop = _Stop(conversation)
+    events: asyncio.Queue[Event | None] = asyncio.Queue()
+    pump = asyncio.ensure_future(_pump(conversation, events))
+    stop = _Stop(conversation, events)
     with _signals(stop):
-        events = conversation.events()
         try:
             await conversation.submit(StartTurn(prompt))
             if not await _follow(conversation, events, show, outcome, stop):
                 show.interrupted(stop.reason or "the conversation closed")
                 outcome.end = End.INTERRUPTED if stop.reason else End.FAILED
         finally:
-            await _close(conversation, events)
+            await _close(conversation, events, stop.grace)
+            pump.cancel()
     return outcome
+
+
+async def _pump(conversation: Conversation, events: asyncio.Queue[Event | None]) -> None:
+    """The one reader of the conversation: a wait for an event can then be given up at any time."""
+    async for event in conversation.events():
+        events.put_nowait(event)
+    events.put_nowait(None)
 
 
 class _Stop:
     """The wish to end, from a signal."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, events: asyncio.Queue[Event | None]) -> None:
         self.reason = ""
-        self.deadline = asyncio.Event()
+        self.grace = GRACE_SECONDS
         self._conversation = conversation
+        self._events = events
         self._tasks: set[asyncio.Task[None]] = set()
 
     def wish(self, name: str) -> None:
         if self.reason:  # asked twice: do not wait for the conversation
-            self.deadline.set()
+            self.grace = IMPATIENT_SECONDS
+            self._events.put_nowait(None)
             return
         self.reason = name
-        asyncio.get_running_loop().call_later(GRACE_SECONDS, self.deadline.set)
+        asyncio.get_running_loop().call_later(self.grace, self._events.put_nowait, None)
         task = asyncio.ensure_future(self._conversation.submit(Interrupt()))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
 async def _follow(
-    conversation: Conversation, events: AsyncIterator[Event], show: Show, outcome: Outcome, stop: _Stop
+    conversation: Conversation,
+    events: asyncio.Queue[Event | None],
+    show: Show,
+    outcome: Outcome,
+    stop: _Stop,
 ) -> bool:
     """Show events until the turn ends; False when it was given up or the conversation just closed."""
-    deadline = asyncio.ensure_future(stop.deadline.wait())
-    try:
-        while True:
-            coming = asyncio.ensure_future(_next(events))
-            await asyncio.wait((coming, deadline), return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
-                coming.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await coming
-                return False
-            event = coming.result()
-            if event is None or isinstance(event, Closed):
-                return False
-            if isinstance(event, TurnInterrupted) and stop.reason:
-                event = replace(event, reason=stop.reason)
-            _note(event, outcome)
-            show.event(event)
-            if isinstance(event, ApprovalAsked):
-                no = ApprovalReply(request_id=event.request.id, answer=Answer.NO, message=NOBODY)
-                await conversation.submit(Reply(no))
-            if isinstance(event, TurnCompleted | TurnFailed | TurnInterrupted):
-                return True
-    finally:
-        deadline.cancel()
+    while True:
+        event = await events.get()
+        if event is None or isinstance(event, Closed):
+            return False
+        if isinstance(event, TurnInterrupted) and stop.reason:
+            event = replace(event, reason=stop.reason)
+        _note(event, outcome)
+        show.event(event)
+        if isinstance(event, ApprovalAsked):
+            no = ApprovalReply(request_id=event.request.id, answer=Answer.NO, message=NOBODY)
+            await conversation.submit(Reply(no))
+        if isinstance(event, TurnCompleted | TurnFailed | TurnInterrupted):
+            return True
 
 
 def _note(event: Event, outcome: Outcome) -> None:
@@ -136,18 +141,14 @@ def _note(event: Event, outcome: Outcome) -> None:
             pass
 
 
-async def _close(conversation: Conversation, events: AsyncIterator[Event]) -> None:
+async def _close(conversation: Conversation, events: asyncio.Queue[Event | None], seconds: float) -> None:
     async def until_closed() -> None:
         await conversation.submit(Close())
-        while not isinstance(await _next(events), Closed | None):
+        while not isinstance(await events.get(), Closed):
             pass
 
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(until_closed(), GRACE_SECONDS)
-
-
-async def _next(events: AsyncIterator[Event]) -> Event | None:
-    return await anext(events, None)
+        await asyncio.wait_for(until_closed(), seconds)
 
 
 @contextlib.contextmanager

@@ -43,6 +43,7 @@ class Terminal:
     input: Input
     record: str = ""  # where the audit record lies
     failed: bool = False  # the last task did not come to its end
+    tasks: int = 0
     _events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
     _busy: bool = False
     _asking: bool = False
@@ -104,6 +105,7 @@ class Terminal:
 
     async def _task(self, prompt: str) -> bool:
         """One task to its end; False when the conversation itself has ended."""
+        self.tasks += 1
         tally = Tally()
         started = time.monotonic()
         self._busy = True
@@ -199,7 +201,7 @@ class Terminal:
 
     def _end(self) -> None:
         self._ending.set()
-        self.failed = True
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._events.put_nowait, Closed())
         self._interrupt()
 
     def _submit(self, op: Interrupt) -> None:

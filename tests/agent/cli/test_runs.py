@@ -318,6 +318,21 @@ def test_the_interactive_command_takes_answers_from_a_pipe(
         assert want in done.stdout, want
 
 
+def test_no_terminal_and_no_task_is_told(place: Place) -> None:
+    with model() as server:
+        done = place.run(server, stdin="")
+    assert done.returncode == 2
+    assert done.stderr == "error: no task\nhelp: give one: `agent PROMPT`, or one a line on standard input\n"
+
+
+def test_tasks_come_one_a_line_without_a_terminal(place: Place) -> None:
+    with model(respond(Says("One.")), respond(command("touch new")), respond(Says("Two."))) as server:
+        done = place.run(server, stdin="first\nsecond\ny\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("done · ") == 2
+    assert (place.project / "new").exists()
+
+
 def test_without_a_policy_file_that_loads_nothing_runs(place: Place) -> None:
     (place.root / "a.rules").write_text('prefix_rule(pattern = ["ls"], decision = "alow")\nnot a rule\n')
     with model(respond(Says("Done."))) as server:

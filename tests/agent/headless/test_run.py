@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 
@@ -121,6 +122,22 @@ def test_a_conversation_that_does_not_end_is_not_waited_for(monkeypatch: pytest.
     show = Signalled()
     assert drive(Deaf([TurnStarted("1", "do it"), Pause()]), show).end is End.INTERRUPTED
     assert show.ends == ["SIGTERM"]
+
+
+def test_asked_twice_it_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "IMPATIENT_SECONDS", 0.05)
+
+    class Impatient(Kept):
+        def event(self, event: Event) -> None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.05, os.kill, os.getpid(), signal.SIGINT)
+            loop.call_later(0.15, os.kill, os.getpid(), signal.SIGINT)
+
+    started = time.monotonic()
+    show = Impatient()
+    assert drive(Deaf([TurnStarted("1", "do it"), Pause()]), show).end is End.INTERRUPTED
+    assert show.ends == ["SIGINT"]
+    assert time.monotonic() - started < 3
 
 
 def test_a_show_that_breaks_still_closes_the_conversation() -> None:
