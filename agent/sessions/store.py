@@ -215,16 +215,18 @@ class SessionStore:
             return str(self._connection.execute("PRAGMA integrity_check").fetchone()[0])
 
     def _infos(self, where: str, argument: str | None, limit: int) -> tuple[SessionInfo, ...]:
+        # Each subquery walks the index of one thread and stops early: the list stays fast as events pile up.
         query = f"""
             SELECT threads.id, created_at, coalesce(last.at, created_at), cwd, workspace, model,
-                   coalesce(nullif(title, ''), first.prompt, ''), coalesce(last.seq, 0)
+                   coalesce(nullif(title, ''), (
+                       SELECT json_extract(payload, '$.prompt') FROM events
+                       WHERE thread_id = threads.id AND kind = '{TURN}'
+                         AND json_extract(payload, '$.prompt') IS NOT NULL
+                       ORDER BY seq LIMIT 1
+                   ), ''), coalesce(last.seq, 0)
             FROM threads
             LEFT JOIN events AS last ON last.thread_id = threads.id
                  AND last.seq = (SELECT max(seq) FROM events WHERE thread_id = threads.id)
-            LEFT JOIN (
-                SELECT thread_id, json_extract(payload, '$.prompt') AS prompt, min(seq) FROM events
-                WHERE kind = '{TURN}' AND json_extract(payload, '$.prompt') IS NOT NULL GROUP BY thread_id
-            ) AS first ON first.thread_id = threads.id
             {where}
             ORDER BY coalesce(last.id, 0) DESC, threads.id DESC LIMIT ?2
         """  # noqa: S608 - `where` is one of three constant texts
