@@ -174,41 +174,29 @@ class Walk:
         """Pipelines joined by `&&` and `||`."""
         if items[0].background:
             state = state.inside("background")
-        ends: list[State] = []
-        current = state.fork()
-        only_and = True
+        current = state.fork()  # goes on as if all went well
+        stopped: State | None = None  # what is certain wherever the chain stopped before
+        certain = True  # whether all before succeeded when this one runs
         for item in items:
-            match item.connector:
-                case Connector.OR:
-                    only_and = False
-                    success = current
-                    current = merged(ends)
-                    self.pipeline(item.pipeline, current)
-                    if leaves(item.pipeline):
-                        ends = [success]
-                        current = success.fork()
-                        continue
-                    ends.append(current)
+            if item.connector is Connector.OR:
+                success, current = current, either(stopped, current).fork()
+                self.pipeline(item.pipeline, current)
+                if leaves(item.pipeline):
+                    stopped, current = None, success
+                else:
+                    stopped = either(success, current)
                     current = current.fork()
-                    continue
-                case Connector.AND:
-                    if not only_and:
-                        current = merged(ends)
-                case Connector.THEN:
-                    pass
+                certain = False
+                continue
+            if item.connector is Connector.AND and not certain and stopped is not None:
+                current = either(stopped, current)
             before = current.fork()
             self.pipeline(item.pipeline, current)
             if current.cwd is not before.cwd:
-                ends.append(before)
-            ends.append(current)
+                stopped = either(stopped, before)
+            stopped = either(stopped, current)
             current = current.fork()
-        after = merged(ends)
-        state.values = after.values
-        state.touched = after.touched
-        state.functions = after.functions
-        state.cwd = after.cwd
-        state.anything_set = after.anything_set
-        state.errexit = after.errexit
+        state.take(current if stopped is None else either(stopped, current))
 
     def pipeline(self, pipeline: Pipeline, state: State) -> None:
         commands = pipeline.commands
@@ -245,8 +233,8 @@ class Walk:
                 body = state.inside(f"function:{command.name}")
                 body.forget()
                 body.cwd = Word.unknown("folder of the caller")
-                state.functions[command.name] = True
-                body.functions[command.name] = True
+                state.define(command.name, certain=True)
+                body.define(command.name, certain=True)
                 self.command(command.body, body)
             case Coprocess():
                 self.command(command.body, state.inside("coprocess"))
@@ -280,16 +268,14 @@ class Walk:
                 self.after_loop(state, loop)
             case Case():
                 self.word_parts(command.subject, state)
-                branches: list[State] = []
+                reached = state.fork()
                 for patterns, body in command.clauses:
                     for pattern in patterns:
-                        self.word_parts(pattern, state)
-                    branch = state.inside("case")
-                    branch.merge(*branches)  # `;&` falls through
+                        self.word_parts(pattern, reached)
+                    branch = reached.inside("case")
                     self.block(body, branch)
-                    branch.context = state.context
-                    branches.append(branch)
-                state.merge(*branches)
+                    reached.merge(branch)  # a clause may follow on another: `;&`
+                state.take(reached)
             case Test():
                 for operator, words in command.tests:
                     self.test(operator, words, state)
@@ -299,7 +285,7 @@ class Walk:
                 assert_never(command)
 
     def branches(self, command: If, state: State) -> None:
-        ends = []
+        ends: list[State] = []
         for condition, body in command.branches:
             self.block(condition, state)
             branch = state.inside("branch")
@@ -309,7 +295,8 @@ class Walk:
             branch = state.inside("branch")
             self.block(command.otherwise, branch)
             ends.append(branch)
-        state.merge(*ends)
+        for branch in ends:
+            state.merge(branch)
 
     def loop(self, state: State, what: str) -> State:
         """The state inside a loop: what a round before may have changed is not certain."""
@@ -651,10 +638,13 @@ def hooks_of(assignments: Sequence[Assignment], span: Span) -> tuple[Unknown, ..
     return tuple(found)
 
 
-def merged(states: Sequence[State]) -> State:
-    first = states[0].fork()
-    first.merge(*states[1:])
-    return first
+def either(first: State | None, second: State) -> State:
+    """What is certain whichever of two ways was taken."""
+    if first is None:
+        return second.fork()
+    both = first.fork()
+    both.merge(second)
+    return both
 
 
 def merged_folder(before: Word | None, after: Word | None) -> Word | None:

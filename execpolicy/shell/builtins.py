@@ -50,7 +50,6 @@ def note_changes(argv: tuple[Word, ...], state: State) -> None:
 def _folder(name: str, argv: tuple[Word, ...], state: State) -> None:
     operands = [word for word in argv[1:] if word.text not in ("-P", "-L", "-e", "-@", "--")]
     state.set("OLDPWD", None)
-    state.touched.discard("PWD")
     if name == "popd" or len(operands) > 1:
         state.cwd = Word.unknown("the folder before this one")
     elif not operands:

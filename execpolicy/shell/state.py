@@ -13,25 +13,39 @@ NUMBERS = frozenset({"?", "$", "#", "UID", "EUID", "PPID", "RANDOM", "SECONDS", 
 FOLDERS = frozenset({"PWD", "HOME", "OLDPWD"})
 
 
+MAX_VARIABLES = 256  # beyond that no value is kept
+
+
 @dataclass(slots=True)
 class State:
-    """Changes as the walk goes on; `fork` where what happens inside stays inside."""
+    """Changes as the walk goes on; `fork` where what happens inside stays inside.
+
+    Forks share their dictionaries until one of them writes.
+    """
 
     values: dict[str, str] = field(default_factory=dict)  # variables whose value is certain
-    touched: set[str] = field(default_factory=set)  # names the script may have set
+    touched: frozenset[str] = frozenset()  # names the script may have set
     cwd: Word | None = None
     functions: dict[str, bool] = field(default_factory=dict)  # name: certainly defined by now
     context: tuple[str, ...] = ()
     via: tuple[Carrier, ...] = ()
     dialect: str = "bash"
-    elsewhere: bool = False  # on another machine or in a container: paths are not those of this one
     anything_set: bool = False  # something unread may have set any variable
     errexit: bool = False  # `set -e`: a command that fails ends the script
     stdin: str | None = None  # the text that standard input is known to be
 
     def fork(self) -> State:
-        return replace(
-            self, values=dict(self.values), touched=set(self.touched), functions=dict(self.functions)
+        return State(
+            self.values,
+            self.touched,
+            self.cwd,
+            self.functions,
+            self.context,
+            self.via,
+            self.dialect,
+            self.anything_set,
+            self.errexit,
+            self.stdin,
         )
 
     def inside(self, what: str) -> State:
@@ -44,15 +58,24 @@ class State:
 
     def set(self, name: str, value: str | None) -> None:
         """`value` None: set to something that is not known."""
-        self.touched.add(name)
-        if value is None:
-            self.values.pop(name, None)
-        else:
+        if name not in self.touched:
+            if len(self.touched) >= MAX_VARIABLES:
+                self.forget_values()
+                return
+            self.touched |= {name}
+        if self.values.get(name) == value:
+            return
+        self.values = {known: text for known, text in self.values.items() if known != name}
+        if value is not None:
             self.values[name] = value
+
+    def define(self, name: str, *, certain: bool) -> None:
+        """A function of this name is defined."""
+        self.functions = {**self.functions, name: certain}
 
     def forget_values(self) -> None:
         """Something unread may have set any variable."""
-        self.values.clear()
+        self.values = {}
         self.anything_set = True
 
     def forget(self) -> None:
@@ -61,23 +84,32 @@ class State:
         self.errexit = False
         self.cwd = Word.unknown("folder that unread text may change")
 
-    def merge(self, *branches: State) -> None:
-        """Take over what is the same whichever of the branches ran."""
-        for branch in branches:
+    def merge(self, branch: State) -> None:
+        """Take over what is the same whether or not the branch ran."""
+        if branch.touched is not self.touched:
             self.touched |= branch.touched
-            self.anything_set = self.anything_set or branch.anything_set
-            self.errexit = self.errexit and branch.errexit
-            if branch.cwd != self.cwd:
-                self.cwd = Word.unknown("folder that only one branch changes")
-            for name, certain in branch.functions.items():
-                if name not in self.functions or not certain:
-                    self.functions[name] = False
-        first, *others = (self, *branches)
-        self.values = {
-            name: value
-            for name, value in first.values.items()
-            if all(other.values.get(name) == value for other in others)
-        }
+        self.anything_set = self.anything_set or branch.anything_set
+        self.errexit = self.errexit and branch.errexit
+        if branch.cwd is not self.cwd and branch.cwd != self.cwd:
+            self.cwd = Word.unknown("folder that only one branch changes")
+        if branch.functions is not self.functions:
+            self.functions = {
+                name: self.functions.get(name, False) and branch.functions.get(name, False)
+                for name in (*self.functions, *branch.functions)
+            }
+        if branch.values is not self.values:
+            self.values = {
+                name: value for name, value in self.values.items() if branch.values.get(name) == value
+            }
+
+    def take(self, other: State) -> None:
+        """Go on as `other` did, in this place."""
+        self.values = other.values
+        self.touched = other.touched
+        self.functions = other.functions
+        self.cwd = other.cwd
+        self.anything_set = other.anything_set
+        self.errexit = other.errexit
 
     def is_special(self, name: str) -> bool:
         """Whether the script left a variable of bash's own alone."""
