@@ -30,7 +30,7 @@ from agent.protocol.events import (
     TurnStarted,
     Warned,
 )
-from agent.protocol.plain import command_text, labelled, one_line, output_text, visible
+from agent.protocol.plain import command_text, labelled, message_text, one_line, output_text, visible
 from agent.protocol.verdicts import headed, reason, remarkable, rule_place, way_out
 from execpolicy.decision import Decision
 
@@ -56,10 +56,10 @@ class HumanText:
             case TextDelta() | CommandOutput() | CommandStarted() | PatchStarted() | Closed():
                 pass
             case MessageDone(text):
-                self._line(f"\nagent\n{visible(text)}")
+                self._line(f"\nagent\n{message_text(text)}")
             case ReasoningDone(text):
                 if text:
-                    self._line(f"\nthinking\n{visible(text)}")
+                    self._line(f"\nthinking\n{message_text(text)}")
             case Judged():
                 self._judged(event)
             case ApprovalAsked():

@@ -7,6 +7,7 @@ import re
 # Colours and other renditions of command output: dropped, they carry no text.
 _RENDITION = re.compile("\x1b\\[[0-9;:]*m")
 _RENDERED = re.compile(r"(error|warning|note)\[")  # how a diagnostic begins
+_EMOJI_GLUE = re.compile("[\u200d\ufe0e\ufe0f]")
 _GAP = re.compile(r"[^\S\n]{40,}")
 _BLANK = re.compile(r"\n(?:[^\S\n]*\n){4,}")
 
@@ -33,6 +34,11 @@ def one_line(text: str, most: int = 200) -> str:
 def output_text(text: str) -> str:
     """`visible` text of a command's output; colours are dropped."""
     return visible(_RENDITION.sub("", text))
+
+
+def message_text(text: str) -> str:
+    """`visible` text of the model; what only joins or colours emoji is dropped."""
+    return visible(_EMOJI_GLUE.sub("", text))
 
 
 def command_text(text: str) -> str:

@@ -30,7 +30,7 @@ from agent.protocol.events import (
     TurnStarted,
     Warned,
 )
-from agent.protocol.plain import command_text, labelled, one_line, output_text, visible
+from agent.protocol.plain import command_text, labelled, message_text, one_line, output_text, visible
 from agent.protocol.verdicts import headed, reason, remarkable, rule_place, way_out
 from agent.tui.approvals import Line
 from agent.tui.flow import Flow
@@ -113,15 +113,15 @@ class Screen:
                 if not self._streamed:
                     self.say("")
                 self._streamed += text
-                self.say(self._flow.feed(visible(text)), end="")
+                self.say(self._flow.feed(message_text(text)), end="")
             case MessageDone(text):
                 if text and not self._streamed:
-                    self.say("\n" + self._flow.feed(visible(text)), end="")
+                    self.say("\n" + self._flow.feed(message_text(text)), end="")
                     self._streamed = text
                 self._break()
             case ReasoningDone(text):
                 if text:
-                    self.say("\n" + visible(text), "quiet")
+                    self.say("\n" + message_text(text), "quiet")
             case Judged():
                 self._verdict(event)
             case ApprovalAsked() | PatchStarted() | Closed():

@@ -192,6 +192,7 @@ def test_a_database_that_is_none_is_told_and_moved_on_the_word_of_the_user(
         (["--help"], HEAVY),
         (["exec", "--help"], HEAVY),
         (["exec", "--nope"], HEAVY),
+        (["policy", "check", "--", "ls"], ("typer", "openai", "opentelemetry", "rich", "prompt_toolkit")),
         (["sessions", "list"], ("openai", "opentelemetry", "rich", "prompt_toolkit", "lark")),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.protocol.plain import command_text, labelled, one_line, output_text, visible
+from agent.protocol.plain import command_text, labelled, message_text, one_line, output_text, visible
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,10 @@ def test_one_line() -> None:
 )
 def test_labelled(message: str, want: str) -> None:
     assert labelled("error", message) == want
+
+
+def test_emoji_of_the_model_are_no_noise() -> None:
+    assert (
+        message_text("\u26a0\ufe0f ok \U0001f468\u200d\U0001f4bb\u202e")
+        == "\u26a0 ok \U0001f468\U0001f4bb⟨U+202E⟩"
+    )
