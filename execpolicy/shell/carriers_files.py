@@ -119,6 +119,7 @@ def _archive(pad: Pad, read: Scan, argv: Argv) -> None:
     for archive in read.of("-f", "--file"):
         if ":" in archive.prefix and "/" not in archive.prefix.partition(":")[0]:
             pad.effects.add(Effect.REMOTE)
+            pad.unknown("an archive on another machine", archive)
         pad.touch(archive, Access.WRITE if changes else Access.READ)
     folders = read.of("-C", "--directory", "--one-top-level")
     if extracts and not read.has("-O", "--to-stdout"):
