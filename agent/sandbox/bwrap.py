@@ -10,6 +10,7 @@ from functools import cache
 
 from agent.sandbox import seccomp
 from agent.sandbox.base import Launch
+from agent.sandbox.limits import limited
 from agent.sandbox.mounts import Kind, Survey, survey
 from agent.sandbox.spec import SandboxSpec
 from execpolicy.decision import SandboxMode
@@ -131,7 +132,8 @@ class Bubblewrap:
         if self.program is None or code is None:
             raise ValueError("why_not() names a reason: this back end cannot wrap")
         seen = survey(spec, temp=launch.env.get("TMPDIR"), home=self.home, secrets=self.secrets)
-        argv, place = arguments(self.program, seen, launch, spec)
+        inner = replace(launch, argv=limited(launch.argv, spec.limits))
+        argv, place = arguments(self.program, seen, inner, spec)
         return replace(
             launch,
             argv=tuple(argv),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agent.sandbox.base import Launch
+from agent.sandbox.limits import limited
 from agent.sandbox.mounts import Kind, Mount, Survey, survey
 from agent.sandbox.spec import SandboxSpec
 
@@ -90,7 +91,7 @@ class Seatbelt:
         if self.program is None:
             raise ValueError("why_not() names a reason: this back end cannot wrap")
         seen = survey(spec, temp=launch.env.get("TMPDIR"), home=self.home, secrets=self.secrets)
-        command = self._command(seen, launch.argv, spec)
+        command = self._command(seen, limited(launch.argv, spec.limits), spec)
         shift = len(command) - len(launch.argv)
         return replace(
             launch,

@@ -24,7 +24,7 @@ from agent.sandbox.base import Launch, Sandbox
 from agent.sandbox.bwrap import Bubblewrap
 from agent.sandbox.secrets import default_hidden
 from agent.sandbox.select import select
-from agent.sandbox.spec import SandboxSpec
+from agent.sandbox.spec import Limits, SandboxSpec
 from execpolicy.decision import SandboxMode
 
 # For probes in Python: `sc` makes a system call and gives 0 or the error number.
@@ -57,6 +57,7 @@ class World:
     hidden: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
     mode: SandboxMode = SandboxMode.WORKSPACE_WRITE
     network: bool = False
     last: Outcome | None = field(default=None, init=False)
@@ -90,6 +91,7 @@ class World:
             hidden=self.hidden,
             network=self.network,
             readable=self.readable,
+            limits=self.limits,
         )
         return self.sandbox().wrap(launch, spec)
 

@@ -50,4 +50,5 @@ def test_wrap(tmp_path: pytest.TempPathFactory) -> None:
     wrapped = Seatbelt("/usr/bin/sandbox-exec", "/root").wrap(launch, own)
     assert wrapped.argv[:2] == ("/usr/bin/sandbox-exec", "-p")
     assert "(allow file-write* (subpath" not in wrapped.argv[2]
-    assert wrapped.argv[3:] == ("--", "bash", "-c", "true")
+    assert wrapped.argv[3:6] == ("--", "/bin/sh", "-c")
+    assert wrapped.argv[7:] == ("sh", "bash", "-c", "true")
