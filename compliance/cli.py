@@ -29,6 +29,14 @@ class Format(Enum):
     JSON = "json"
 
 
+class ExportFormat(Enum):
+    JSONL = "jsonl"
+    CSV = "csv"
+    OCSF = "ocsf"
+    ECS = "ecs"
+    CEF = "cef"
+
+
 class DecisionWord(Enum):
     ALLOW = "allow"
     ASK = "ask"
@@ -99,17 +107,51 @@ def show_command(
             typer.echo(entry.line)
         else:
             shown += 1
-            typer.echo("\n".join(describe(entry.record.seq, entry.record.time, entry.event)))
+            lines = describe(entry.record.seq, entry.record.time, entry.event)
+            typer.echo("\n".join(lines).encode("utf-8", "replace"))
     if not shown and not bad:
         empty = "nothing is recorded yet" if not log.bytes else "no record fits"
         typer.echo(f"{empty} in {log.folder}", err=True)
     raise typer.Exit(1 if bad else 0)
 
 
+@app.command("export")
+def export_command(
+    format: Annotated[ExportFormat, typer.Option("--format", help="Words of which system.")],
+    session: Annotated[str, typer.Option(help="Of this session; a beginning of its id is enough.")] = "",
+    decision: Annotated[DecisionWord | None, typer.Option(help="Decisions of this kind.")] = None,
+    since: Annotated[str, typer.Option(help="Not before: ISO 8601, or an age such as 30m, 2h, 3d.")] = "",
+    until: Annotated[str, typer.Option(help="Before: as --since.")] = "",
+    folder: Folder = None,
+) -> None:
+    """Print records for other systems: JSON Lines, CSV, OCSF 1.5, Elastic Common Schema, CEF."""
+    from compliance import query
+    from compliance.export import Format as Target
+    from compliance.export import export
+    from compliance.segments import snapshot
+    from execpolicy.decision import Decision
+
+    wanted = query.Filter(
+        session=session,
+        decision=Decision[decision.name] if decision else None,
+        since=_moment(since, "--since"),
+        until=_moment(until, "--until"),
+    )
+    bad = False
+    everything = query.entries(snapshot(folder or default_folder()), query.Filter())
+    for line in export(everything, Target(format.value), wanted):
+        if isinstance(line, query.Unreadable):
+            bad = True
+            typer.echo(f"error: {line.segment}:{line.number} is not as it was sealed", err=True)
+        else:
+            typer.echo(line.encode("utf-8", "replace"))
+    raise typer.Exit(1 if bad else 0)
+
+
 def _moment(text: str, option: str) -> str:
     from datetime import UTC, datetime
 
-    from compliance.query import moment
+    from compliance.moments import moment
 
     try:
         return moment(text, datetime.now(UTC)) if text else ""

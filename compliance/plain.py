@@ -45,7 +45,7 @@ def describe(seq: int, time: str, event: AuditEvent) -> list[str]:
     lines = [f"{head}  {first}", *(f"        {line}" for line in why)]
     if event.masked:
         lines.append(f"        masked: {visible(', '.join(event.masked))}")
-    return lines
+    return [_UNSAFE.sub(_spell, line) for line in lines]
 
 
 def _words(event: AuditEvent) -> list[str]:

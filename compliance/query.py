@@ -7,7 +7,6 @@ import shlex
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Final
 
@@ -20,7 +19,6 @@ from compliance.events import AuditEvent, Decided, Patched
 from compliance.segments import Snapshot, blocks
 from execpolicy.decision import Decision, Part
 
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _GLOB: Final = frozenset("*?[")
 
 
@@ -174,20 +172,3 @@ def _read(line: bytes) -> Entry | None:
 def last(found: Iterator[Entry | Unreadable], count: int) -> Iterator[Entry | Unreadable]:
     """The last `count` of `found`."""
     yield from deque(found, maxlen=count)
-
-
-def moment(text: str, now: datetime) -> str:
-    """A time that a person writes, as it stands in records: ISO 8601 (local when it names no zone), or an age
-    such as `30m`, `2h`, `3d`, `1w`. ValueError for anything else."""
-    if text[-1:] in _UNITS and text[:-1].isdecimal():
-        try:
-            at = now - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
-        except OverflowError:
-            at = datetime.min.replace(tzinfo=UTC)
-    else:
-        at = datetime.fromisoformat(text)
-    try:
-        at = at.astimezone(UTC)
-    except OverflowError:
-        at = at.replace(tzinfo=UTC)
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -166,3 +166,14 @@ def test_missing_checkpoints_are_told(home: Path) -> None:
     (home / "audit" / "checkpoints.jsonl").unlink()
     result = run("verify", home=home)
     assert (result.exit_code, "do not belong together" in result.stdout) == (1, True)
+
+
+def test_export_speaks_other_words(home: Path) -> None:
+    ocsf = run("export", "--format", "ocsf", home=home)
+    assert (ocsf.exit_code, [json.loads(line)["class_uid"] for line in ocsf.stdout.splitlines()]) == (
+        0,
+        [6002, 1007, 1007, 1007, 1007, 6002],
+    )
+    cef = run("export", "--format", "cef", "--decision", "ask", home=home)
+    assert cef.stdout.startswith("CEF:0|policy-agent|agent|0.1|decided:ask|decided ask|3|rt=")
+    assert run("export", home=home).exit_code == 2

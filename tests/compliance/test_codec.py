@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compliance.chain import START, read_line, seal
 from compliance.codec import from_json, kind_of, to_json
 from compliance.errors import RecordError
 from compliance.events import (
@@ -24,6 +25,9 @@ from compliance.events import (
     SessionEnded,
     SessionStarted,
 )
+from compliance.export import Format, export
+from compliance.plain import describe
+from compliance.query import Entry, Filter
 from execpolicy.decision import (
     Certainty,
     Confinement,
@@ -117,6 +121,21 @@ events: st.SearchStrategy[AuditEvent] = st.one_of(
 @given(events)
 def test_every_event_comes_back_as_it_went(event: AuditEvent) -> None:
     assert from_json(to_json(event)) == event
+
+
+@settings(max_examples=40)
+@given(events)
+def test_every_event_can_be_sealed_shown_and_exported(event: AuditEvent) -> None:
+    line, _ = seal(START, "2026-11-24T10:00:00.000000Z", to_json(event))
+    record = read_line(line)
+    assert record
+    assert not any(char in text for text in describe(1, record.time, event) for char in "\n\x1b\x9b\u202e")
+    for format in Format:
+        for told in export([Entry(record, event, line[:-1])], format, Filter()):
+            assert isinstance(told, str)
+            told.encode("utf-8", "replace")
+            if format is Format.CEF:
+                assert len(told.splitlines()) == 1
 
 
 def test_the_json_form_of_a_decision() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from compliance.events import AuditEvent, Decided, Outcome, Patched, Refused, SessionStarted
 from compliance.log import AuditLog
-from compliance.query import Entry, Filter, Unreadable, entries, last, moment
+from compliance.query import Entry, Filter, Unreadable, entries, last
 from compliance.segments import snapshot
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
 
@@ -107,35 +106,3 @@ def test_the_line_of_a_bad_record_is_counted_over_blocks(
     assert [entry.record.seq for entry in found if isinstance(entry, Entry)] == [
         number for number in range(1, 31) if number not in (4, 21)
     ]
-
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("text", "want"),
-    [
-        ("30m", "2026-11-24T11:30:00.000000Z"),
-        ("2h", "2026-11-24T10:00:00.000000Z"),
-        ("3d", "2026-11-21T12:00:00.000000Z"),
-        ("2026-11-01T00:00:00Z", "2026-11-01T00:00:00.000000Z"),
-        ("2026-11-01T02:00:00+02:00", "2026-11-01T00:00:00.000000Z"),
-        ("99999999999999d", "0001-01-01T00:00:00.000000Z"),
-    ],
-)
-def test_moments(text: str, want: str) -> None:
-    assert moment(text, NOW) == want
-
-
-def test_a_time_without_a_zone_is_local() -> None:
-    assert moment("2026-11-01T00:00", NOW) == moment(
-        "2026-11-01T00:00", NOW.astimezone(timezone(timedelta(hours=5)))
-    )
-    local = datetime(2026, 11, 1).astimezone(UTC)
-    assert moment("2026-11-01", NOW) == local.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-@pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "-1d", "1.5h"])
-def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(ValueError):
-        moment(text, NOW)

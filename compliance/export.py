@@ -1,0 +1,209 @@
+"""Records in the words of other systems: JSON Lines, CSV, OCSF, ECS, CEF. Pure functions of a record.
+
+A session's beginning says who and where; it is remembered for the records that follow.
+"""
+
+from __future__ import annotations
+
+import csv
+import enum
+import io
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import Final, assert_never
+
+from compliance.codec import JsonObject, kind_of
+from compliance.ecs import to_ecs
+from compliance.events import (
+    Approved,
+    AuditEvent,
+    Decided,
+    Gap,
+    Patched,
+    PolicyLoaded,
+    Ran,
+    Refused,
+    SessionEnded,
+    SessionStarted,
+)
+from compliance.moments import epoch_millis
+from compliance.ocsf import PRODUCT, to_ocsf
+from compliance.query import Entry, Filter, Unreadable
+from execpolicy.decision import Decision
+
+MOST_SESSIONS: Final = 4096
+COLUMNS: Final = (
+    "seq",
+    "time",
+    "session",
+    "user",
+    "host",
+    "kind",
+    "call",
+    "tool",
+    "decision",
+    "rules",
+    "subject",
+    "outcome",
+    "by",
+    "reason",
+    "masked",
+    "digest",
+)
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_FORMULA: Final = frozenset("=+-@\t\r")
+
+
+class Format(enum.Enum):
+    JSONL = "jsonl"
+    CSV = "csv"
+    OCSF = "ocsf"
+    ECS = "ecs"
+    CEF = "cef"
+
+
+def export(found: Iterable[Entry | Unreadable], format: Format, wanted: Filter) -> Iterator[str | Unreadable]:
+    """What fits `wanted` of the whole log `found`, in lines of `format`."""
+    sessions: OrderedDict[str, SessionStarted] = OrderedDict()
+    if format is Format.CSV:
+        yield _csv_line(COLUMNS)
+    for entry in found:
+        if isinstance(entry, Unreadable):
+            yield entry
+            continue
+        event = entry.event
+        if isinstance(event, SessionStarted):
+            sessions[event.session] = event
+            sessions.move_to_end(event.session)
+            if len(sessions) > MOST_SESSIONS:
+                sessions.popitem(last=False)
+        if wanted.holds(entry.record.time, event):
+            yield from _lines(entry, format, sessions.get(event.session))
+
+
+def _lines(entry: Entry, format: Format, started: SessionStarted | None) -> Iterator[str]:
+    match format:
+        case Format.JSONL:
+            yield entry.line.decode()
+        case Format.CSV:
+            row = _row(entry, started)
+            yield _csv_line([_cell(row[name]) for name in COLUMNS])
+        case Format.OCSF:
+            yield from map(_compact, to_ocsf(entry.record, entry.event, started))
+        case Format.ECS:
+            yield _compact(to_ecs(entry.record, entry.event, started))
+        case Format.CEF:
+            yield _cef(entry, started)
+        case other:
+            assert_never(other)
+
+
+def _compact(value: JsonObject) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _csv_line(cells: Iterable[str]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(cells)
+    return out.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A spreadsheet takes some texts for formulas; those begin with an apostrophe."""
+    return f"'{text}" if text[:1] in _FORMULA else text
+
+
+def _row(entry: Entry, started: SessionStarted | None) -> dict[str, str]:
+    record, event = entry.record, entry.event
+    row = dict.fromkeys(COLUMNS, "")
+    row |= {"seq": str(record.seq), "time": record.time, "session": event.session, "kind": kind_of(event)}
+    row |= {"masked": " ".join(event.masked), "digest": record.digest}
+    if started is not None:
+        row |= {"user": started.user, "host": started.host}
+    return row | _told(event)
+
+
+def _told(event: AuditEvent) -> dict[str, str]:
+    match event:
+        case SessionStarted():
+            return {"subject": event.cwd, "reason": f"model {event.model}, sandbox {event.sandbox}"}
+        case PolicyLoaded():
+            return {"subject": " ".join(file.path for file in event.files), "reason": "; ".join(event.errors)}
+        case Decided():
+            rules = " ".join(dict.fromkeys(match.rule_id for match in event.verdict.matches))
+            why = next((part.why for part in event.verdict.parts if part.why), "")
+            deciding = event.verdict.deciding
+            reason = (deciding.justification or "") if deciding else why
+            told = {"call": event.call, "tool": event.tool, "subject": event.subject, "rules": rules}
+            return told | {"decision": event.verdict.decision.word, "reason": reason}
+        case Approved():
+            told = {"call": event.call, "outcome": event.answer.value, "by": event.approver}
+            return told | {"reason": event.message}
+        case Ran():
+            code = "" if event.exit_code is None else f"exit status {event.exit_code}"
+            return {"call": event.call, "outcome": event.status.value, "by": event.sandbox, "reason": code}
+        case Patched():
+            return {"call": event.call, "outcome": event.status.value, "subject": " ".join(event.paths)}
+        case Refused():
+            return {"call": event.call, "outcome": "refused", "reason": event.why}
+        case SessionEnded():
+            return {"reason": event.why}
+        case Gap():
+            return {"outcome": event.kind.value, "reason": event.reason}
+        case other:
+            assert_never(other)
+
+
+def _severity(event: AuditEvent) -> int:
+    match event:
+        case Decided():
+            return {Decision.ALLOW: 1, Decision.ASK: 3, Decision.DENY: 6}[event.verdict.decision]
+        case Refused():
+            return 6
+        case Gap():
+            return 8
+        case Approved():
+            return 3
+        case _:
+            return 1
+
+
+def _cef(entry: Entry, started: SessionStarted | None) -> str:
+    row, event = _row(entry, started), entry.event
+    version = started.agent_version if started else ""
+    name = row["kind"].replace("_", " ") + (f" {row['decision']}" if row["decision"] else "")
+    signature = f"{row['kind']}:{row['decision']}" if row["decision"] else row["kind"]
+    head = [PRODUCT, "agent", version, signature, name, str(_severity(event))]
+    extension = {
+        "rt": str(epoch_millis(entry.record.time)),
+        "externalId": row["seq"],
+        "suser": row["user"],
+        "dvchost": row["host"],
+        "act": row["decision"],
+        "outcome": row["outcome"],
+        "msg": row["subject"],
+        "reason": row["reason"],
+        **_labelled(1, "session", event.session),
+        **_labelled(2, "call", row["call"]),
+        **_labelled(3, "rules", row["rules"]),
+        **_labelled(4, "tool", row["tool"]),
+        **_labelled(5, "digest", entry.record.digest),
+        **_labelled(6, "by", row["by"]),
+    }
+    told = " ".join(f"{key}={_cef_value(value)}" for key, value in extension.items() if value)
+    return "|".join(["CEF:0", *map(_cef_header, head), told])
+
+
+def _labelled(number: int, label: str, value: str) -> dict[str, str]:
+    return {f"cs{number}Label": label, f"cs{number}": value} if value else {}
+
+
+def _cef_header(text: str) -> str:
+    return _CONTROL.sub(" ", text).replace("\\", "\\\\").replace("|", "\\|")
+
+
+def _cef_value(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("=", "\\=")
+    return _CONTROL.sub(" ", escaped.replace("\r", "\\r").replace("\n", "\\n"))
