@@ -129,7 +129,7 @@ def _about(bucket: Bucket) -> Iterator[int]:
         numbers += group[:LOOKED_AT]
     if bucket.prefixes is not None:
         numbers += islice(_leaves(bucket.prefixes), LOOKED_AT)
-    return iter(dict.fromkeys(numbers[:LOOKED_AT]))
+    return iter(sorted(set(numbers[:LOOKED_AT])))
 
 
 def _leaves(tree: Tree) -> Iterator[int]:
