@@ -14,6 +14,7 @@ from agent.cli.options import FailOn
 from agent.config.model import Settings
 from agent.errors import ConfigError, UsageError
 from agent.headless.run import End, Outcome, Show, run_task
+from agent.protocol.plain import message_text
 
 SCRIPTED = "no model key: the built-in scripted model answers (OPENAI_API_KEY or --base-url: a live one)"
 
@@ -50,7 +51,7 @@ def execute(
             if not outcome.last_message:
                 _note("warning: there is no final message; the file is empty")
         if not as_json and done and outcome.last_message:
-            print(outcome.last_message, flush=True)
+            _print_answer(outcome.last_message)
     return _status(outcome, fail_on)
 
 
@@ -91,6 +92,14 @@ async def _run_task(settings: Settings, thread_id: str | None, prompt: str, show
     host = compose(settings)
     conversation = await (host.open() if thread_id is None else host.resume(thread_id))
     return await run_task(conversation, prompt, show)
+
+
+def _print_answer(text: str) -> None:
+    """As it is for a program; made harmless for a terminal, which has it from standard error already."""
+    if not sys.stdout.isatty():
+        print(text, flush=True)
+    elif not sys.stderr.isatty():
+        print(message_text(text), flush=True)
 
 
 def _status(outcome: Outcome, fail_on: FailOn) -> int:

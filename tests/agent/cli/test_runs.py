@@ -104,6 +104,26 @@ def test_progress_and_answer_go_their_own_ways(place: Place) -> None:
         assert want in done.stderr, want
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_the_answer_cannot_steer_a_terminal(place: Place, both: bool) -> None:
+    with model(respond(Says("Do\x1b[2Jne."))) as server:
+        screen, terminal = os.openpty()
+        child = subprocess.Popen(
+            place.argv(server, "exec", "go"),
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=terminal if both else subprocess.DEVNULL,
+            cwd=place.project,
+            env=place.environ(),
+        )
+        assert child.wait(timeout=30) == 0
+        shown = os.read(screen, 1 << 16).decode()
+        os.close(terminal)
+        os.close(screen)
+    assert "\x1b" not in shown
+    assert shown.count("Do␛[2Jne.") == 1
+
+
 def test_the_key_is_nowhere(place: Place) -> None:
     with model(respond(command("env")), respond(Says("Done."))) as server:
         done = place.run(server, "exec", "--json", "look")
