@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agent.config.model import Settings
 from agent.core.context import History, replay
-from agent.core.journal import Journal, NoJournal
+from agent.core.journal import USAGE, Journal, NoJournal
 from agent.core.thread import Thread
 from agent.protocol.items import JsonObject
 from agent.sessions.store import SessionInfo, SessionMeta, SessionStore, new_thread_id
@@ -29,13 +29,20 @@ class Stored:
 Wire = Callable[[Stored, AsyncExitStack], Thread]
 
 
-@dataclass(frozen=True, slots=True)
 class _StoreJournal:
-    store: SessionStore
-    thread_id: str
+    """Writes to the store. A count of tokens waits for the entry that follows it: each flush costs time."""
+
+    def __init__(self, store: SessionStore, thread_id: str) -> None:
+        self._store = store
+        self._thread_id = thread_id
+        self._held: list[tuple[str, JsonObject]] = []
 
     def write(self, kind: str, payload: JsonObject) -> None:
-        self.store.append(self.thread_id, kind, payload)
+        self._held.append((kind, payload))
+        if kind != USAGE:
+            # What is held stays so until it is stored: order is never lost.
+            self._store.append_all(self._thread_id, self._held)
+            self._held.clear()
 
 
 class Host:
