@@ -59,7 +59,7 @@ from execpolicy.shell.tree import (
 )
 from execpolicy.source import NOWHERE, Span
 
-MAX_COMMANDS = 60_000
+MAX_COMMANDS = 12_000
 MAX_CARRIERS = 24
 _READS = {"<": Access.READ, "<>": Access.WRITE}
 _WRITES = frozenset({">", ">>", ">|", "&>", "&>>", "<>", ">&"})

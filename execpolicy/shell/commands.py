@@ -198,10 +198,13 @@ class CommandReader(WordReader):
         redirects: list[RedirectNode] = []
         start = self.pos
         match = _ARGUMENT.match
+        limit = self.budget.steps
         while True:
             plain = match(self.text, self.pos)
             if plain is not None and (words or "=" not in plain[1]):
                 self.pos = plain.end()
+                if len(words) > limit:
+                    raise self.fail("too long to be read")
                 if self.mapped:
                     words.append(WordNode(plain[1], *self.at(plain.start(1), self.pos)))
                 else:

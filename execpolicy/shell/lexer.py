@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from execpolicy.source import Span
 
 MAX_LENGTH = 1_100_000  # characters
-MAX_STEPS = 150_000  # words, pieces of words and commands
+MAX_STEPS = 60_000  # words, pieces of words and commands
 MAX_DEPTH = 40
 
 # bash treats these bytes in its own way inside words, or cannot be given them at all.
@@ -146,7 +146,7 @@ class Lexer:
             self.pos = end
             return
         cut = self.cuts[index]
-        self.budget.steps -= 1 + self.end // 2000
+        self.budget.steps -= (self.end + 40 * len(self.cuts)) // 500
         self.step()
         self.text = f"{self.text[:cut]}\\\n{self.text[cut:]}"
         self.end += 2
