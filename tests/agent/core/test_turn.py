@@ -25,7 +25,7 @@ from fakes import (
 
 from agent.core.context import History, replay
 from agent.errors import ModelError
-from agent.llm.client import ItemArrived, ResponseDone
+from agent.llm.client import ItemArrived
 from agent.protocol.events import (
     CallFailed,
     CommandEnded,
@@ -374,7 +374,3 @@ async def test_a_thread_killed_at_any_moment_goes_on(tmp_path: Path) -> None:
         asked = [i["call_id"] for i in items if i["type"] == "function_call"]
         answered = [i["call_id"] for i in items if i["type"] == "function_call_output"]
         assert asked == answered
-
-
-def test_a_response_is_not_complete_by_default_only() -> None:
-    assert ResponseDone(Usage()).complete
