@@ -81,7 +81,8 @@ def converse(settings: Settings, thread_id: str | None, prompt: str | None) -> i
         await front.run(prompt)
         if not front.tasks and not terminal:
             raise UsageError("no task", "give one: `agent PROMPT`, or one a line on standard input")
-        return front.failed
+        # At a terminal the person saw how each task ended, and ended the session as one does.
+        return front.terminated or (front.failed and not terminal)
 
     return 1 if asyncio.run(run()) else 0
 

@@ -44,6 +44,7 @@ class Terminal:
     record: str = ""  # where the audit record lies
     failed: bool = False  # the last task did not come to its end
     tasks: int = 0
+    terminated: bool = False  # a signal ended the session
     _events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
     _busy: bool = False
     _asking: bool = False
@@ -201,6 +202,7 @@ class Terminal:
 
     def _end(self) -> None:
         self._ending.set()
+        self.terminated = True
         asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._events.put_nowait, Closed())
         self._interrupt()
 

@@ -95,6 +95,7 @@ class Run:
             os.close(write)
         self.text = screen.getvalue()
         self.failed = front.failed
+        self.terminated = front.terminated
         self.answers = [(reply.answer, reply.message) for reply in conversation.replies]
 
 
@@ -289,7 +290,7 @@ def test_a_termination_signal_closes_the_session() -> None:
         meanwhile=lambda: os.kill(os.getpid(), signal.SIGTERM),
     )
     assert conversation.ops[-1] == Close()
-    assert run.failed
+    assert run.terminated
 
 
 @pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
