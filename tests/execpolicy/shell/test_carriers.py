@@ -164,6 +164,7 @@ CARRIED = [
     ("gcloud compute ssh vm --command 'rm x'", ["$ rm x"]),
     # git
     ("git -C sub status", ["git status"]),
+    ("gh -R o/r pr merge 1", ["gh pr merge 1"]),
     ("git --no-pager -c color.ui=never log", ["git log"]),
     ("git -c alias.x='!rm y' x", ["git x", "$ rm y"]),
     ("git -c alias.x='push -f' x", ["git push -f <>*", "git x"]),
