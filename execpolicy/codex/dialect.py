@@ -190,13 +190,17 @@ def _expected(head: str, kinds: set[str], before: str) -> str:
         return "end of expression (comparisons are not associative in Starlark)"
     if len(kinds) == 1:
         return _named(next(iter(kinds)))
+    if "INDENT" in kinds:
+        return _named("INDENT")
     place = _place(before)
+    if "(" in kinds and ":" in kinds and before.rpartition("def ")[2].strip().isidentifier():
+        return _named("(")
     return place if place != "new line" or "\\n" in kinds or not kinds else _likeliest(kinds)
 
 
 def _named(kind: str) -> str:
-    if kind == "IDENTIFIER":
-        return "identifier"
+    if kind in ("IDENTIFIER", "STRING"):
+        return "identifier" if kind == "IDENTIFIER" else "string literal"
     if kind == "\\n":
         return "new line"
     if kind == "INDENT":
@@ -205,7 +209,7 @@ def _named(kind: str) -> str:
 
 
 def _likeliest(kinds: set[str]) -> str:
-    for kind in ("else", ":", ")", "]", "}", "in", "=", "IDENTIFIER"):
+    for kind in ("else", "=", ":", ")", "]", "}", "in", "IDENTIFIER"):
         if kind in kinds:
             return _named(kind)
     return _named(min(kinds))

@@ -146,7 +146,7 @@ class Declarations:
         controls = fields.texts("controls")
         meta = rules.Meta(
             id=self._id(fields) or self.made_id(origin),
-            decision=decision if decision is not None else default or Decision.DENY,
+            decision=next((one for one in (decision, default) if one is not None), Decision.DENY),
             origin=origin,
             justification=fields.text("justification"),
             suggest=fields.text("suggest"),

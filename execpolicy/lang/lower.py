@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from execpolicy.decision import Layer
@@ -11,11 +12,12 @@ from execpolicy.lang import rules, syntax
 from execpolicy.lang.declarations import Declarations
 from execpolicy.lang.literal import literal_rule
 from execpolicy.lang.quick import quick_statement
-from execpolicy.lang.scanner import DECLARATIONS, Chunk, Scanner
-from execpolicy.lang.values import Evaluator, Text, Value, suggestion
+from execpolicy.lang.scanner import DECLARATIONS, IMPORT_HELP, Chunk, Scanner
+from execpolicy.lang.values import STARLARK, Evaluator, Text, Value, suggestion
 from execpolicy.source import SourceText, Span
 
 MAX_TEXT = 64 * 1024 * 1024  # characters of one file
+BLANK = re.compile(r"(?:[ \t]*+(?:\#[^\n]*+|\r)?+\n|;)++")
 MAX_SHOWN = 1000  # errors of one file
 
 
@@ -63,6 +65,9 @@ class _Reading:
         scanner = Scanner(self.source)
         at, end = 0, len(text)
         while at < end:
+            if blank := BLANK.match(text, at):
+                at = blank.end()
+                continue
             if fast and (found := literal_rule(text, at)):
                 at = found.end
                 self.declarations.literal(found)
@@ -75,6 +80,8 @@ class _Reading:
                 statement = self.parse(chunk)
             if statement is not None:
                 self.statement(statement)
+            elif self.unshown:
+                at = scanner.next_declaration(at)  # more errors are not shown, but no declaration is lost
             elif len(chunk.tokens) > 1 and chunk.tokens[0].kind == "name" and chunk.tokens[1].text == "=":
                 self.constants[chunk.tokens[0].text] = None  # its uses are no errors of their own
         return self.parsed()
@@ -114,7 +121,11 @@ class _Reading:
         name = call.function.id if isinstance(call.function, syntax.Name) else ""
         if name not in DECLARATIONS:
             shown = f"`{name[:60]}`" if name else "this"
-            help_ = suggestion(name, DECLARATIONS) or f"declarations: {', '.join(DECLARATIONS)}"
+            help_ = (
+                IMPORT_HELP
+                if name in STARLARK
+                else suggestion(name, DECLARATIONS) or f"declarations: {', '.join(DECLARATIONS)}"
+            )
             self.report("E010", f"{shown} is not a declaration", call.function.span, help=help_)
             return
         self.declarations.lower(name, call)

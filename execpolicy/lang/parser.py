@@ -105,7 +105,7 @@ def _unexpected(error: UnexpectedInput, chunk: Chunk, source: SourceText) -> Dia
     if token.type == "STRING" and before is not None and before.kind == "string":
         help_ = "put `+` between two strings that are one, a comma between two values"
     elif text in ("<", ">", "<=", ">=", "-", "*", "/", "%", "|", "&", "^", "~"):
-        help_ = "conditions know `and`, `or`, `not`, `in`, `==` and `!=`"
+        help_ = f"conditions know `and`, `or`, `not`, `in`, `==` and `!=`; {IMPORT_HELP}"
     shown = text if len(text) <= 40 else f"{text[:37]}..."
     return _diagnostic(
         source, "E005", f"unexpected `{shown}`", start, end, _wanted(error.accepts or error.expected), help_

@@ -15,6 +15,7 @@ from execpolicy.lang.syntax import Comment
 from execpolicy.source import SourceText, Span
 
 MAX_DEPTH = 64  # brackets, and `not` in a row
+MAX_ERRORS = 20  # in one statement
 MAX_TOKENS = 200_000  # in one statement
 DECLARATIONS = (
     "prefix_rule",
@@ -54,6 +55,7 @@ TOKEN = re.compile(
 )
 OPENED_STRING = re.compile(r"[A-Za-z]{0,2}(\"\"\"|'''|\"|')")
 NEXT_DECLARATION = re.compile(rf"(?:{'|'.join(DECLARATIONS)})[ \t]*\(")
+LATER_DECLARATION = re.compile(rf"^{NEXT_DECLARATION.pattern}", re.MULTILINE)
 TO_LINE_END = re.compile(r"[^\n]*")
 CLOSES = {")": "(", "]": "[", "}": "{"}
 OPENS = {opening: closing for closing, opening in CLOSES.items()}
@@ -75,6 +77,7 @@ class Chunk:
     start: int
     end: int
     opened_at: int = 0
+    hopeless: bool = False  # the rest of it is not read
     errors: list[Diagnostic] = field(default_factory=list)
 
 
@@ -102,8 +105,10 @@ class Scanner:
         nots = 0
         end = len(text)
         while at < end:
-            found = match(text, at)
-            if found is None or (self._no_more and self._never_closed(at)):
+            if chunk.hopeless:
+                return self._close(chunk, opened), self.next_declaration(at)
+            found = None if self._no_more and self._never_closed(at) else match(text, at)
+            if found is None:
                 at = self._unreadable(at, chunk)
                 continue
             kind, stop = found.lastgroup, found.end()
@@ -129,6 +134,11 @@ class Scanner:
                 self._add(chunk, Token(kind or "", word, at, stop))
             at = stop
         return self._close(chunk, opened), end
+
+    def next_declaration(self, at: int) -> int:
+        """Where the next declaration starts a line, from `at` on."""
+        found = LATER_DECLARATION.search(self.source.text, at)
+        return found.start() if found else len(self.source.text)
 
     def _never_closed(self, at: int) -> bool:
         found = OPENED_STRING.match(self.source.text, at)
@@ -232,7 +242,8 @@ class Scanner:
     def _error(
         self, chunk: Chunk, code: str, message: str, start: int, end: int, label: str, *, help: str = ""
     ) -> None:
-        if len(chunk.errors) < 20:
+        chunk.hopeless = code == "E006" or len(chunk.errors) == MAX_ERRORS - 1
+        if len(chunk.errors) < MAX_ERRORS:
             chunk.errors.append(
                 Diagnostic(
                     code=code,

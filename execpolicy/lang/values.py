@@ -9,6 +9,7 @@ from typing import Protocol, assert_never
 
 from execpolicy.lang import rules, syntax
 from execpolicy.lang.regular import BadPattern, compile_path, compile_word
+from execpolicy.lang.scanner import IMPORT_HELP
 from execpolicy.source import Span
 
 
@@ -98,6 +99,12 @@ KIND = {
     Group: "a group",
 }
 FUNCTIONS = ("glob", "regex", "path", "any_of", "all_of", "none_of", "rest", "args_match", "group")
+# fmt: off
+STARLARK = frozenset({
+    "abs", "all", "any", "bool", "chr", "dict", "dir", "enumerate", "fail", "float", "getattr", "hasattr", "hash",
+    "int", "len", "list", "max", "min", "ord", "range", "repr", "reversed", "sorted", "str", "tuple", "type", "zip",
+})
+# fmt: on
 NAMES = ("end", "rest", "True", "False", "None")
 MAX_VALUES = 1_000_000  # of one constant: `A = A + A` doubles
 
@@ -197,11 +204,11 @@ class Evaluator:
 
     def _call(self, call: syntax.Call) -> Value | None:
         if not isinstance(call.function, syntax.Name):
-            self.report("E010", "this cannot be called", call.function.span)
+            self.report("E010", "this cannot be called", call.function.span, help=IMPORT_HELP)
             return None
         name = call.function.id
         if name not in FUNCTIONS:
-            help_ = suggestion(name, FUNCTIONS)
+            help_ = IMPORT_HELP if name in STARLARK else suggestion(name, FUNCTIONS)
             self.report(
                 "E010", f"`{name[:60]}` is not a function of the language", call.function.span, help=help_
             )
