@@ -60,7 +60,7 @@ class _Options:
     help: bool = False
 
 
-def check(argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
+def check(argv: list[str], stdout: TextIO, stderr: TextIO, *, child: Child | None = None) -> int:
     """Runs one check; `argv` holds what stands behind `check`. Returns the exit status."""
     try:
         options = _read(argv)
@@ -70,8 +70,8 @@ def check(argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
         for feature in options.features:
             if feature not in FEATURES:
                 raise _Failure(f"Error: Unknown feature flag: {feature}\n")
-        with Child(PROGRAM) as child:
-            policy = _load(options.rules, Folders(os.getcwd(), os.path.expanduser("~")), child)
+        with child or Child(PROGRAM) as running:
+            policy = _load(options.rules, Folders(os.getcwd(), os.path.expanduser("~")), running)
     except _Usage as usage:
         stderr.write(str(usage))
         return 2

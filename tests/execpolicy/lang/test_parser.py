@@ -1,5 +1,7 @@
 """Text to syntax: every statement, every comment, every error, whatever the text is."""
 
+# ruff: noqa: E501 - a row of a table is one line
+
 from __future__ import annotations
 
 import time
