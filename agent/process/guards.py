@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Sequence
 
 _ATTEMPTS = 100
+_MOMENT = 0.005
 GUARD_MODE = 0o555  # by this a later survey knows it from a folder of the user
 
 
@@ -36,11 +38,20 @@ def _hold(path: str) -> int:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             continue  # another run has just removed it
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if _same(path, descriptor):
+        if _shared(descriptor) and _same(path, descriptor):
             return descriptor
         os.close(descriptor)
-    raise OSError(f"`{path}` does not stay where it is")
+    raise OSError(f"`{path}` cannot be kept free: another program holds it")
+
+
+def _shared(descriptor: int) -> bool:
+    """Hold the folder together with other runs. One that removes it right now is done in a moment."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_MOMENT)
+        return False
+    return True
 
 
 def _same(path: str, descriptor: int) -> bool:

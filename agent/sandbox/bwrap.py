@@ -17,7 +17,10 @@ from execpolicy.decision import SandboxMode
 
 _PROBE_SECONDS = 20.0
 _MEMORY_TEMP = "/dev/shm"
-_KERNEL_CONTROLS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
+_KERNEL_CONTROLS = tuple(
+    f"/proc/{name}"
+    for name in ["sys", "sysrq-trigger", "irq", "bus", "acpi", "fs", "mtrr", "pressure", "scsi"]
+)
 _NAMESPACES = (
     "--unshare-user",
     "--unshare-pid",

@@ -60,6 +60,7 @@ KERNEL = [
     Probe("pid-max", 'v=$(cat /proc/sys/kernel/pid_max) && echo "$v" > /proc/sys/kernel/pid_max', root=True),
     Probe("sysrq", "exec 3> /proc/sysrq-trigger", root=True),
     Probe("interrupts", 'f=/proc/irq/default_smp_affinity; v=$(cat $f) && echo "$v" > $f', root=True),
+    Probe("pressure-trigger", "exec 3>> /proc/pressure/cpu", root=True),
     Probe("sysfs", 'f=/sys/kernel/mm/transparent_hugepage/enabled; test -w $f && echo madvise > /dev/null && exec 3>> $f', root=True),
     Probe("control-group", "mkdir /sys/fs/cgroup/agent-probe && rmdir /sys/fs/cgroup/agent-probe", root=True),
     Probe("mount-memory", 'mkdir m && mount -t tmpfs x m && { umount m; true; }', root=True),

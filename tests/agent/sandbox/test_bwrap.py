@@ -17,11 +17,13 @@ from agent.sandbox.spec import SandboxSpec
 from execpolicy.decision import SandboxMode
 
 NAMESPACES = "--unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try"
-FIXED = (
-    "--die-with-parent --new-session --cap-drop ALL --ro-bind / / --dev /dev --proc /proc"
-    " --ro-bind-try /proc/sys /proc/sys --ro-bind-try /proc/sysrq-trigger /proc/sysrq-trigger"
-    " --ro-bind-try /proc/irq /proc/irq --ro-bind-try /proc/bus /proc/bus"
-)
+FIXED = "--die-with-parent --new-session --cap-drop ALL --ro-bind / / --dev /dev --proc /proc" + "".join(
+    f" --ro-bind-try {path} {path}"
+    for path in (
+        "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/acpi", "/proc/fs", "/proc/mtrr",
+        "/proc/pressure", "/proc/scsi",
+    )
+)  # fmt: skip
 LAUNCH = Launch(argv=("bash", "-c", "true"), cwd="/", env={"TMPDIR": "/tmp"})
 
 
