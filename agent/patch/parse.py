@@ -88,6 +88,8 @@ class _Reader:
         if wrapped is not None and lines[last - 1].strip() == wrapped[2]:
             first, last = first + 1, last - 1
         self._lines = lines[:last] if first < last else []
+        if self._lines and self._lines[-1].strip() == _END:
+            self._lines[-1] = _END  # with a blank before it, it would be a line that stays
         self._at = min(first, len(self._lines))
 
     def patch(self) -> Patch:

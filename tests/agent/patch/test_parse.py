@@ -77,6 +77,7 @@ def numbered(patch: Patch, shift: int) -> Patch:
         pytest.param("apply_patch <<'EOF'\n" + WHOLE + "\nEOF", 1, id="here-document-with-command"),
         pytest.param(WHOLE.replace("\n", "\r\n"), 0, id="carriage-returns"),
         pytest.param(WHOLE.replace("*** Begin Patch", "  *** Begin Patch  "), 0, id="marker-with-spaces"),
+        pytest.param(WHOLE.replace("*** End Patch", "  *** End Patch "), 0, id="end-marker-with-spaces"),
         pytest.param(WHOLE.replace("gone.txt", "  gone.txt  "), 0, id="path-with-spaces-around"),
     ],
 )
