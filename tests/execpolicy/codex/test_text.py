@@ -42,7 +42,7 @@ def test_words_of_an_example(text: str, words: list[str] | None) -> None:
 
 @pytest.mark.parametrize(
     ("word", "quoted"),
-    [("a", "a"), ("", "''"), 
+    [("a", "a"), ("", "''"),
      ("a b", "'a b'"), ("c'd", "\"c'd\""), ("^a", "'^a'"), ("a^", "a'^'"), ("é", "'é'"), ("a\\b", '"a\\\\b"')],
 )  # fmt: skip
 def test_quoting(word: str, quoted: str) -> None:
