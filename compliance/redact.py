@@ -26,6 +26,7 @@ from compliance.secrets import (
 )
 
 T = TypeVar("T")
+LEAST_PIECE: Final = 8
 MOST_LEARNED: Final = 256
 _HINTS: Final = tuple(dict.fromkeys((*NAME_HINTS, *HINTS)))
 _KEPT: Final = frozenset(
@@ -94,6 +95,8 @@ class Redactor:
             return event
         for text in strings:
             found[text] += [one for one in _occurrences(text, told) if one not in found[text]]
+            if len(text) >= LEAST_PIECE:  # a word that is a piece of a secret
+                found[text] += [Found(0, len(text), kind) for secret, kind in told.items() if text in secret]
         for secret, kind in told.items():
             self._remember(secret, kind)
         masked: list[str] = []
