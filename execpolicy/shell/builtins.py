@@ -32,6 +32,31 @@ _SETTERS = frozenset(
 _ANYTHING = frozenset({"eval", "source", ".", "trap", "shopt", "alias", "enable", "hash", "bind", "complete"})
 
 
+def attribute(argv: tuple[Word, ...]) -> str | None:
+    """Why a declaration makes later assignments run hidden code, None when it does not."""
+    if argv[0].text not in ("declare", "typeset", "local", "readonly", "export"):
+        return None
+    for word in argv[1:]:
+        if word.text is None and not word.prefix.strip("-+").isidentifier() and word.prefix[:1] in ("", "-"):
+            return "attributes of a variable that are not known"
+        if word.text is not None and word.text[:1] == "-" and "i" in word.text:
+            return "variable whose values are evaluated as arithmetic"
+        if word.text is not None and word.text[:1] == "-" and "n" in word.text and argv[0].text != "export":
+            return "variable that stands for another"
+    return None
+
+
+def read_into(argv: tuple[Word, ...]) -> tuple[str, ...]:
+    """Variables that get a value from outside: `read x`, `printf -v x`, `mapfile x`."""
+    name = argv[0].text
+    if name not in ("read", "mapfile", "readarray", "getopts", "printf"):
+        return ()
+    texts = [word.text or "" for word in argv[1:]]
+    if name == "printf":
+        return tuple(texts[1:2]) if texts[:1] == ["-v"] else ()
+    return tuple(text for text in texts if text.isidentifier())
+
+
 def note_changes(argv: tuple[Word, ...], state: State) -> None:
     """Take over into `state` what the command changes in its own shell."""
     name = argv[0].text

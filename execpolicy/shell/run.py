@@ -1,0 +1,191 @@
+"""One simple command: its words, what its program carries, and what it changes in the shell."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from execpolicy.facts import Assignment, Carrier, CommandFacts, Effect, FileAccess, Unknown, Word, WordKind
+from execpolicy.shell.builtins import attribute, note_changes, read_into
+from execpolicy.shell.carriers import Carried, ShellText, see_through
+from execpolicy.shell.environment import hook
+from execpolicy.shell.expand import Expander
+from execpolicy.shell.state import State, joined
+from execpolicy.shell.substitutions import kind_of
+from execpolicy.shell.surface import Surface, hooks_of
+from execpolicy.shell.tree import Simple
+from execpolicy.source import Span
+
+MAX_CARRIERS = 24
+_SHELLS = frozenset({"sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox"})
+_SAME_SHELL = frozenset({"eval", "builtin", "command", "exec", "trap"})
+_STDIN_KEEPERS = frozenset({"xargs", "find", "parallel", "fd"})  # what they run does not get their input
+
+
+class Runner(Surface):
+    """Notes down commands and all that they carry."""
+
+    @abstractmethod
+    def text(self, source: str, state: State, span: Span, *, fixed: bool = True) -> None:
+        """Walk a text that a shell reads."""
+
+    def simple(self, node: Simple, state: State) -> None:
+        argv: list[Word] = []
+        span = Span(node.start, node.end)
+        for word in node.words:
+            if word.parts is None:
+                raw = word.raw
+                argv.append(Word(raw, raw, WordKind.LITERAL, raw, False, "", Span(word.start, word.end)))
+                continue
+            self.parts(word.parts, state)
+            argv.extend(Expander(state, kind_of).words(word))
+        files: tuple[FileAccess, ...] = ()
+        stdin = state.stdin
+        if node.redirects:
+            files, stdin = self.redirects(node.redirects, state)
+        assignments, unknowns = self.assignments(node.assigns, state) if node.assigns else ((), ())
+        if not argv:
+            for assign in assignments:
+                known = assign.value.text if assign.value is not None and not assign.append else None
+                state.set(assign.name, known)
+            if files or assignments:
+                self.emit(
+                    CommandFacts(
+                        argv=(),
+                        span=span,
+                        via=state.via,
+                        assignments=assignments,
+                        files=files,
+                        context=state.context,
+                        cwd=state.cwd,
+                        unknowns=unknowns,
+                    )
+                )
+            return
+        self.run(tuple(argv), state, span, assignments, files, unknowns, stdin)
+
+    def run(
+        self,
+        argv: tuple[Word, ...],
+        state: State,
+        span: Span,
+        assignments: tuple[Assignment, ...] = (),
+        files: tuple[FileAccess, ...] = (),
+        unknowns: tuple[Unknown, ...] = (),
+        stdin: str | None = None,
+    ) -> None:
+        """One command with all that it carries."""
+        name = argv[0].text
+        certain = state.functions.get(name) if name is not None else None
+        if certain:
+            self.emit(
+                CommandFacts(
+                    argv=argv,
+                    span=span,
+                    via=state.via,
+                    assignments=assignments,
+                    files=files,
+                    context=state.context,
+                    cwd=state.cwd,
+                    transparent=True,
+                    shadowed=True,
+                    unknowns=unknowns,
+                )
+            )
+            state.forget()
+            return
+        carried = see_through(argv)
+        doubts = carried.unknowns
+        fed = carried.stdin is not None and stdin is not None
+        why = attribute(argv)
+        if why is not None:
+            doubts = (*doubts, Unknown(why, span))
+        for variable in read_into(argv):
+            why = hook(variable)
+            if why is not None:
+                doubts = (*doubts, Unknown(why, span))
+        if carried.stdin is not None and fed:
+            doubts = tuple(doubt for doubt in doubts if doubt is not carried.stdin.unknown)
+        self.emit(
+            CommandFacts(
+                argv=argv,
+                span=span,
+                via=state.via,
+                assignments=assignments,
+                files=files + carried.files if carried.files else files,
+                context=state.context,
+                cwd=state.cwd,
+                transparent=carried.transparent or fed,
+                shadowed=certain is not None,
+                unknowns=unknowns + doubts if doubts else unknowns,
+            )
+        )
+        if certain is not None:
+            state.forget()
+        if carried.name:
+            self.carried(carried, argv, state, span, assignments, stdin)
+        note_changes(argv, state)
+
+    def carried(
+        self,
+        carried: Carried,
+        argv: tuple[Word, ...],
+        state: State,
+        span: Span,
+        assignments: tuple[Assignment, ...],
+        stdin: str | None,
+    ) -> None:
+        """What a carrier runs."""
+        if not (carried.argvs or carried.texts or carried.stdin):
+            return
+        if len(state.via) >= MAX_CARRIERS:
+            self.stop("carriers nested too deeply", span)
+            return
+        same_shell = carried.name in _SAME_SHELL
+        inner = state if same_shell and carried.name != "trap" else state.fork()
+        via, cwd, functions = inner.via, inner.cwd, inner.functions
+        inner.via = (*via, Carrier(carried.name, carried.effects))
+        if carried.cwd is not None:
+            inner.cwd = joined(cwd, carried.cwd)
+        if carried.effects & {Effect.REMOTE, Effect.CONTAINER}:
+            inner.cwd = Word.unknown("folder on another machine")
+        hooks = hooks_of(carried.assignments, span)
+        given = (*assignments, *carried.assignments)
+        if carried.name != "eval" and carried.name != "trap":
+            inner.functions = {}
+        passed = None if carried.name in _STDIN_KEEPERS else stdin
+        for words in carried.argvs:
+            self.run(words, inner, words[0].span if words else span, given, (), hooks, passed)
+        inner.functions = functions
+        for text in carried.texts:
+            if text.text.text is None:
+                continue
+            if same_shell:
+                self.text(text.text.text, inner, text.text.span)
+            else:
+                if carried.name not in _SHELLS:
+                    self.own_shell(text, inner, span)
+                self.text(text.text.text, self.new_shell(inner, functions, text.dialect), text.text.span)
+        if carried.stdin is not None and stdin is not None:
+            self.text(stdin, self.new_shell(inner, functions, carried.stdin.dialect), argv[0].span)
+        if inner is state:
+            state.via = via
+            if not same_shell:
+                state.cwd = cwd
+
+    def own_shell(self, text: ShellText, state: State, span: Span) -> None:
+        """The shell that a carrier starts for its text: `sh -c text`."""
+        argv = (Word.literal(text.dialect, span=span), Word.literal("-c", span=span), text.text)
+        self.emit(
+            CommandFacts(
+                argv=argv, span=span, via=state.via, context=state.context, cwd=state.cwd, transparent=True
+            )
+        )
+
+    def new_shell(self, state: State, functions: dict[str, bool], dialect: str) -> State:
+        """The state in which another shell starts: exported functions may reach it."""
+        shell = state.fork()
+        shell.forget()
+        shell.cwd = state.cwd
+        shell.dialect = dialect
+        shell.functions = dict.fromkeys(functions, False)
+        return shell
