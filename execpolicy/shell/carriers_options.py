@@ -113,6 +113,8 @@ class _Reading:
             if text is None:
                 if not self._unknown(word):
                     return
+            elif text == "--" and self.operands and not self.spec.permute:
+                return
             elif text == "--":
                 self.at += 1
                 self._operands_only()

@@ -36,6 +36,8 @@ def rest_of_line(program: str, entry: Entry, argv: Argv) -> Carried:
     """`nice -n 5 CMD`, `timeout 5 CMD`: options, skipped operands, then the command."""
     pad, read = _begin(program, entry, argv, operands=entry.skip)
     rest = argv[read.rest :]
+    if entry.skip and rest and known(rest[0]) == "--":
+        rest = rest[1:]
     if entry.assigns:
         rest = _assignments(pad, rest)
     if rest and entry.join:

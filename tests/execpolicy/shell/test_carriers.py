@@ -102,6 +102,8 @@ CARRIED = [
     ("bundle exec rm x", ["rm x"]),
     ("conda run -n base rm x", ["rm x"]),
     ("mise exec node@20 -- rm x", ["rm x"]),
+    ("cargo --config x clippy -- -D x", ["cargo clippy -- -D x"]),
+    ("cargo clippy -- -D x", []),
     ("aws-vault exec prod -- rm x", ["rm x"]),
     # privilege
     ("sudo rm x", ["rm x"]),
