@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from compliance.note import Verifier
     from compliance.segments import Snapshot
 
+FOLLOW_SECONDS = 0.25
+
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
@@ -70,6 +72,9 @@ def show_command(
     since: Annotated[str, typer.Option(help="Not before: ISO 8601, or an age such as 30m, 2h, 3d.")] = "",
     until: Annotated[str, typer.Option(help="Before: as --since.")] = "",
     last: Annotated[int | None, typer.Option(min=1, help="Only the last N that fit.", metavar="N")] = None,
+    on: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is recorded from now on.")
+    ] = False,
     folder: Folder = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
@@ -77,6 +82,9 @@ def show_command(
 
     JSON is JSON Lines: the records exactly as they were sealed.
     """
+    import time
+    from itertools import chain
+
     from compliance import query
     from compliance.plain import describe
     from compliance.segments import snapshot
@@ -93,9 +101,12 @@ def show_command(
         until=_moment(until, "--until"),
     )
     log = snapshot(folder or default_folder())
-    found = query.entries(log, wanted)
+    place = query.Place()
+    found = query.entries(log, wanted, place)
     if last is not None:
         found = query.last(found, last)
+    if on:
+        found = chain(found, query.follow(log.folder, wanted, lambda: time.sleep(FOLLOW_SECONDS), place))
     shown = bad = 0
     for entry in found:
         if isinstance(entry, query.Unreadable):

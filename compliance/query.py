@@ -5,9 +5,10 @@ from __future__ import annotations
 import fnmatch
 import shlex
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from compliance.chain import Record, canonical, read_line
 from compliance.codec import from_json
 from compliance.errors import RecordError
 from compliance.events import AuditEvent, Decided, Patched
-from compliance.segments import Snapshot, blocks
+from compliance.segments import Snapshot, blocks, segment_number, snapshot
 from execpolicy.decision import Decision, Part
 
 _GLOB: Final = frozenset("*?[")
@@ -142,11 +143,27 @@ def _below(path: str, wanted: str) -> bool:
     return path == wanted or path.startswith(wanted + "/") or path.endswith("/" + wanted)
 
 
-def entries(log: Snapshot, wanted: Filter) -> Iterator[Entry | Unreadable]:
-    """The records of `log` that fit, oldest first."""
+@dataclass(slots=True)
+class Place:
+    """How far a log was read."""
+
+    segment: str = ""
+    offset: int = 0
+    line: int = 1
+
+
+def entries(log: Snapshot, wanted: Filter, place: Place | None = None) -> Iterator[Entry | Unreadable]:
+    """The records of `log` that fit, oldest first; from `place` on, which is moved along."""
     needles = wanted.needles()
+    place = place or Place()
     for path, size in log.parts:
-        for first, block in blocks(path, size):
+        if segment_number(path.name) < segment_number(place.segment):
+            continue
+        if path.name != place.segment:
+            place.segment, place.offset, place.line = path.name, 0, 1
+        for first, block in blocks(path, size, place.offset, place.line):
+            place.offset += len(block)
+            place.line = first + block.count(b"\n")
             if not all(needle in block for needle in needles):
                 continue
             for number, line in enumerate(BytesIO(block), first):
@@ -157,6 +174,15 @@ def entries(log: Snapshot, wanted: Filter) -> Iterator[Entry | Unreadable]:
                     yield Unreadable(path.name, number)
                 elif wanted.holds(entry.record.time, entry.event):
                     yield entry
+
+
+def follow(
+    folder: Path, wanted: Filter, wait: Callable[[], object], place: Place
+) -> Iterator[Entry | Unreadable]:
+    """What fits from `place` on, and what is still to come. `wait` is called before each new look."""
+    while True:
+        wait()
+        yield from entries(snapshot(folder), wanted, place)
 
 
 def _read(line: bytes) -> Entry | None:

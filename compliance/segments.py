@@ -116,10 +116,15 @@ def lines(path: Path, size: int, at: int = 0) -> Iterator[bytes]:
             yield line
 
 
-def blocks(path: Path, size: int) -> Iterator[tuple[int, bytes]]:
-    """The first `size` bytes of a segment in blocks of whole lines, each with the number of its first line."""
-    number, rest = 1, b""
+def blocks(path: Path, size: int, at: int = 0, number: int = 1) -> Iterator[tuple[int, bytes]]:
+    """The first `size` bytes of a segment in blocks of whole lines, each with the number of its first line.
+
+    With `at`, from that byte on, where line `number` begins.
+    """
+    rest = b""
     with path.open("rb", buffering=0) as file:
+        file.seek(at)
+        size -= at
         while size > 0 and (data := file.read(min(size, BLOCK))):
             size -= len(data)
             end = data.rfind(b"\n") + 1

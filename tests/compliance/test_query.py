@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from compliance.events import AuditEvent, Decided, Outcome, Patched, Refused, SessionStarted
 from compliance.log import AuditLog
-from compliance.query import Entry, Filter, Unreadable, entries, last
+from compliance.query import Entry, Filter, Place, Unreadable, entries, follow, last
 from compliance.segments import snapshot
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
 
@@ -106,3 +107,20 @@ def test_the_line_of_a_bad_record_is_counted_over_blocks(
     assert [entry.record.seq for entry in found if isinstance(entry, Entry)] == [
         number for number in range(1, 31) if number not in (4, 21)
     ]
+
+
+def test_what_is_still_to_come_is_followed(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, segment_bytes=900)
+    log.record(EVENTS[4])
+    place = Place()
+    assert len(list(entries(snapshot(tmp_path), Filter(), place))) == 1
+    rounds = iter(range(1, 5))
+
+    def somebody_writes() -> None:
+        for _ in range(next(rounds)):
+            log.record(EVENTS[4])
+
+    found = follow(tmp_path, Filter(), somebody_writes, place)
+    seqs = [entry.record.seq for entry in itertools.islice(found, 9) if isinstance(entry, Entry)]
+    assert seqs == list(range(2, 11))
+    log.close()
