@@ -67,6 +67,10 @@ def survey(spec: SandboxSpec, *, temp: str | None, home: str, secrets: tuple[str
         _add(found, root, Kind.WRITABLE)
     for path in _protected(spec, workspace, roots):
         _protect(found, path, roots)
+    if roots and os.path.realpath(home) not in roots:
+        _protect(
+            found, os.path.realpath(home), roots
+        )  # matters where the home folder lies in a temporary one
     for path in spec.hidden:
         _hide(found, path, roots)
     for path in secrets:
@@ -102,7 +106,7 @@ def _roots(
             help="choose a project folder with --cd, or name this one as writable in the configuration",
         )
     roots: dict[str, None] = {workspace: None}
-    roots.update(dict.fromkeys(folder for folder in temps if not _holds(folder, home)))
+    roots.update(dict.fromkeys(temps))
     named = [os.path.normpath(path) for path in (*spec.writable, temp) if path and os.path.isabs(path)]
     for path in sorted(named, key=_depth):
         # Inside what is writable anyway, the path may have been replaced by a link since it was named.

@@ -8,8 +8,8 @@ _IN_HOME = """
     .ssh .aws .azure .gnupg .kube .docker .oci .config/gcloud .config/gh .config/hub .config/op .config/doctl
     .config/git/credentials .config/rclone .config/sops .config/heroku .config/containers/auth.json
     .netrc .git-credentials .pypirc .pgpass .my.cnf .vault-token .password-store .boto .s3cfg
-    .terraform.d/credentials.tfrc.json .terraformrc .cargo/credentials .cargo/credentials.toml .gem/credentials
-    .gradle/gradle.properties .m2/settings-security.xml .nuget/NuGet/NuGet.Config
+    .terraform.d/credentials.tfrc.json .cargo/credentials .cargo/credentials.toml .gem/credentials
+    .m2/settings-security.xml
     .local/share/keyrings .local/share/kwalletd .pki .mozilla .thunderbird .config/google-chrome .config/chromium
     .config/BraveSoftware .config/microsoft-edge .config/1Password .config/Bitwarden
     .bash_history .zsh_history .python_history .node_repl_history .psql_history .mysql_history .lesshst .viminfo

@@ -159,6 +159,16 @@ def test_tmpdir_turned_into_a_link_widens_nothing(world: World, temp: Path) -> N
     assert world.confined('echo x > "$O/new"').exit_code != 0
 
 
+def test_home_in_a_temp_folder(world: World, temp: Path) -> None:
+    """`/tmp` stays writable, the home folder in it does not."""
+    world.home = temp / "home"
+    world.ws = world.home / "project"
+    world.ws.mkdir(parents=True)
+    assert world.confined(f'echo x > made && echo x > {temp}/beside && f=$(mktemp) && rm "$f"').exit_code == 0
+    for code in ('echo x > "$HOME/.bashrc"', 'mv "$HOME" "$HOME.away"', 'mkdir "$HOME/.ssh"', "git init -q"):
+        assert world.confined(code).exit_code != 0, code
+
+
 def test_tmpdir_of_its_own(world: World) -> None:
     own = world.base / "own temp"
     own.mkdir()
