@@ -198,6 +198,32 @@ def _repo(git: Path) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys((url, short, short.partition("/")[2] or short)))
 
 
+def workspace_of(cwd: Path, agent_home: Path) -> Path:
+    """The root of the repository around `cwd`, else `cwd`: what the agent takes for its workspace.
+
+    A repository that holds the user's home or the agent's state is not taken whole.
+    """
+    homes = (agent_home, Path(os.path.expanduser("~")))
+    for folder in (cwd, *cwd.parents):
+        if (folder / ".git").exists():
+            whole = folder != cwd and any(home.is_relative_to(folder) for home in homes)
+            return cwd if whole else folder
+    return cwd
+
+
+def is_trusted(workspace: Path, agent_home: Path) -> bool:
+    """Whether the user's settings name this workspace as trusted."""
+    import tomllib
+
+    try:
+        with (agent_home / "config.toml").open("rb") as file:
+            projects = tomllib.load(file).get("projects")
+        entry = projects.get(str(workspace)) if isinstance(projects, dict) else None
+    except (OSError, ValueError):
+        return False
+    return isinstance(entry, dict) and entry.get("trust_level") == "trusted"
+
+
 def layer_sources(
     agent_home: Path,
     workspace: Path,

@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
+from execpolicy.bundle.machine import workspace_of
 from execpolicy.cli.check import with_facts
 from execpolicy.decision import Verdict
 from execpolicy.engine.check import check, check_argv
@@ -26,7 +28,7 @@ class _BadLine(Exception):
     """The line asks nothing that can be answered."""
 
 
-def answer_lines(policy: Policy, context: CheckContext) -> int:
+def answer_lines(policy: Policy, context: CheckContext, home: Path) -> int:
     """One answer a line, in order. Exit status 0 when every line was answered, else 1.
 
     When the first character of the input is `{`, each line is an object with `script` or `argv`; else a script.
@@ -45,7 +47,7 @@ def answer_lines(policy: Policy, context: CheckContext) -> int:
             if objects:
                 question = _question(line)
                 name = question.get("id", number)
-                verdict = _answer(question, policy, context)
+                verdict = _answer(question, policy, context, home)
             else:
                 verdict = check(_text(line), policy, context)
             found = to_json(verdict)
@@ -94,9 +96,9 @@ def _question(line: bytes) -> dict[str, object]:
     return question
 
 
-def _answer(question: dict[str, object], policy: Policy, context: CheckContext) -> Verdict:
+def _answer(question: dict[str, object], policy: Policy, context: CheckContext, home: Path) -> Verdict:
     script, argv = question.get("script"), question.get("argv")
-    context = _context(question, context)
+    context = _context(question, context, home)
     if script is not None and argv is not None:
         raise _BadLine("give one of `script` and `argv`")
     if isinstance(script, str):
@@ -110,17 +112,17 @@ def _answer(question: dict[str, object], policy: Policy, context: CheckContext) 
     )
 
 
-def _context(question: dict[str, object], context: CheckContext) -> CheckContext:
+def _context(question: dict[str, object], context: CheckContext, home: Path) -> CheckContext:
     cwd, facts = question.get("cwd"), question.get("facts")
     if cwd is not None:
         if not isinstance(cwd, str) or "\0" in cwd:
             raise _BadLine("`cwd` is a path")
         here = os.path.normpath(os.path.join(context.cwd, cwd))
-        workspace = context.workspace if inside(here, context.workspace) else here
-        context = replace(context, cwd=here, workspace=workspace)
-        if workspace == here:
-            extra = (os.path.join(here, ".git"), os.path.join(here, ".agent"))
-            context = replace(context, protected=tuple(dict.fromkeys((*context.protected, *extra))))
+        context = replace(context, cwd=here)
+        if not inside(here, context.workspace):
+            workspace = str(workspace_of(Path(here), home))
+            guarded = (os.path.join(workspace, ".git"), os.path.join(workspace, ".agent"))
+            context = replace(context, workspace=workspace, protected=(*context.protected, *guarded))
     if facts is None:
         return context
     if not isinstance(facts, dict):

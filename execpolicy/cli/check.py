@@ -6,15 +6,18 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from execpolicy.cli.asked import Asked, Format, codex_words, quickly
 from execpolicy.decision import Decision, Layer, SandboxMode, Verdict
 from execpolicy.diagnostics import Diagnostic, Severity
 from execpolicy.engine.context import CheckContext, FactValue
 from execpolicy.engine.policy import Policy
+
+if TYPE_CHECKING:
+    from execpolicy.bundle.load import Loaded
 
 STATUS: Final = {Decision.ALLOW: 0, Decision.ASK: 10, Decision.DENY: 11}
 FAILED: Final = 1
@@ -41,16 +44,17 @@ def answer(asked: Asked) -> int:
     """Print the answer; the exit status is 0 allow, 10 ask, 11 deny, 1 failed."""
     folder = Path(asked.folder)
     if not folder.is_dir():
-        return _failed(asked, f"`{asked.folder}` is no folder")
-    policy, status = policy_of(asked, folder)
-    if policy is None:
-        return status
-    context = context_of(asked, folder)
+        return failed(asked, f"`{asked.folder}` is no folder")
+    place = Place.of(folder)
+    loaded = load(asked, place)
+    if loaded is None:
+        return FAILED
+    context = context_of(asked, place, loaded)
     if asked.stdin:
         from execpolicy.cli.batch import answer_lines
 
-        return answer_lines(policy, context)
-    verdict = verdict_of(asked, policy, context)
+        return answer_lines(loaded.policy, context, place.home)
+    verdict = verdict_of(asked, loaded.policy, context)
     show(verdict, asked.format)
     return STATUS[verdict.decision]
 
@@ -74,28 +78,41 @@ def show(verdict: Verdict, form: Format) -> None:
         print("\n".join(explain.lines(verdict)))
 
 
-def agent_home() -> Path:
-    """Where the agent keeps its state."""
-    return Path(os.environ.get("AGENT_HOME") or Path.home() / ".agent")
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command would run, and where the agent keeps its state."""
+
+    folder: Path
+    workspace: Path
+    home: Path
+
+    @staticmethod
+    def of(folder: Path) -> Place:
+        from execpolicy.bundle.machine import workspace_of
+
+        home = Path(os.path.abspath(os.environ.get("AGENT_HOME") or os.path.expanduser("~/.agent")))
+        here = Path(os.path.realpath(folder))
+        return Place(here, workspace_of(here, home), home)
 
 
-def policy_of(asked: Asked, folder: Path) -> tuple[Policy | None, int]:
-    """The policy in force, or the exit status once its errors are told.
+def load(asked: Asked, place: Place) -> Loaded | None:
+    """The policy in force; None once its errors are told.
 
     A file named by hand that is broken or missing is fatal; of another it is told and the rest is in force.
     """
     from execpolicy.bundle.load import PolicySource, load_policy
-    from execpolicy.bundle.machine import layer_sources
+    from execpolicy.bundle.machine import is_trusted, layer_sources
 
-    home = agent_home()
     if asked.rules:
         sources = [PolicySource(Path(path), Layer.SESSION) for path in asked.rules]
     else:
-        sources = layer_sources(home, folder)
-    loaded = load_policy(sources, cache_dir=home / "cache" / "policy")
+        rules = place.workspace / ".agent" / "rules"
+        trusted = rules.is_dir() and is_trusted(place.workspace, place.home)
+        sources = layer_sources(place.home, place.workspace, trusted=trusted)
+    loaded = load_policy(sources, cache_dir=place.home / "cache" / "policy")
     fatal = bool(asked.rules) and bool(loaded.broken)
     tell(loaded.diagnostics, asked.format, fatal=fatal)
-    return (None, FAILED) if fatal else (loaded.policy, 0)
+    return None if fatal else loaded
 
 
 def tell(diagnostics: Sequence[Diagnostic], form: Format, *, fatal: bool) -> None:
@@ -118,11 +135,18 @@ def tell(diagnostics: Sequence[Diagnostic], form: Format, *, fatal: bool) -> Non
         print(f"{errors} error{'s' if errors > 1 else ''} in rule files", file=sys.stderr)
 
 
-def context_of(asked: Asked, folder: Path) -> CheckContext:
+def context_of(asked: Asked, place: Place, loaded: Loaded) -> CheckContext:
+    """What the agent would know there. Facts of a session, as `model`, are not known unless they are given."""
     from execpolicy.bundle.machine import context_for
 
+    temporary = dict.fromkeys(("/tmp", "/var/tmp", os.environ.get("TMPDIR") or "/tmp"))
     context = context_for(
-        folder, agent_home=agent_home(), writable=(Path(os.environ.get("TMPDIR") or "/tmp"),)
+        place.folder,
+        workspace=place.workspace,
+        agent_home=place.home,
+        writable=tuple(map(Path, temporary)),
+        protected=tuple(Path(file.path) for file in loaded.files),
+        facts={"agent": "agent"},
     )
     facts: dict[str, FactValue] = {}
     for fact in asked.facts:
@@ -154,7 +178,8 @@ def with_facts(context: CheckContext, facts: dict[str, FactValue]) -> CheckConte
     )
 
 
-def _failed(asked: Asked, message: str) -> int:
+def failed(asked: Asked, message: str) -> int:
+    """Tell what is wrong; the exit status."""
     if asked.format is Format.JSON:
         print(json.dumps({"error": message}))
     else:

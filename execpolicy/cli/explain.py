@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from execpolicy.cli.asked import Asked, Format
-from execpolicy.cli.check import FAILED, STATUS, context_of, policy_of
+from execpolicy.cli.check import FAILED, STATUS, Place, context_of, failed, load
 from execpolicy.diagnostics import printable
 from execpolicy.engine.check import check_facts
 from execpolicy.engine.explain import lines, to_json
@@ -18,12 +18,12 @@ def explain(asked: Asked) -> int:
     """Print the trace; the exit status is that of `check`."""
     folder = Path(asked.folder)
     if not folder.is_dir():
-        print(f"error: `{asked.folder}` is no folder")
+        return failed(asked, f"`{asked.folder}` is no folder")
+    place = Place.of(folder)
+    loaded = load(asked, place)
+    if loaded is None:
         return FAILED
-    policy, status = policy_of(asked, folder)
-    if policy is None:
-        return status
-    context = context_of(asked, folder)
+    policy, context = loaded.policy, context_of(asked, place, loaded)
     script = asked.read_as_script
     facts = analyse(script, cwd=context.cwd) if script is not None else analyse_argv(asked.words)
     verdict = check_facts(facts, policy, context)
