@@ -231,7 +231,7 @@ class CommandReader(WordReader):
                 if assign is not None:
                     assigns.append(assign)
                     continue
-            words.append(self.argument(words))
+            words.append(self.argument(words, declares=bool(words) and not redirects))
         if not (words or assigns or redirects):
             raise self.fail("command expected")
         self.budget.steps -= len(words)
@@ -242,9 +242,9 @@ class CommandReader(WordReader):
         self.finished.append(simple)
         return simple
 
-    def argument(self, words: list[WordNode]) -> WordNode:
+    def argument(self, words: list[WordNode], *, declares: bool) -> WordNode:
         start = self.pos
-        if words and words[0].raw in _DECLARING:
+        if declares and words[0].raw in _DECLARING:
             array = _ARRAY_ARGUMENT.match(self.text, start)
             if array is not None:
                 self.pos = array.end() - 1

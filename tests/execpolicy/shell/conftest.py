@@ -112,7 +112,9 @@ class ScriptMaker:
             return self.simple(depth)
         if choice < 0.68:
             values = (self.value(depth) for _ in range(rng.randint(1, 2)))
-            return " ".join(f"{rng.choice(VARIABLES[:4])}{rng.choice(('=', '=', '+='))}{value}" for value in values)
+            return " ".join(
+                f"{rng.choice(VARIABLES[:4])}{rng.choice(('=', '=', '+='))}{value}" for value in values
+            )
         inner = self.joined(depth - 1, rng.randint(1, 2))
         forms = (
             "( {0} )", "{{ {0}; }}", "if {1}; then {0}; fi", "if {0}; then {1}; else {0}; fi",
@@ -149,7 +151,7 @@ class ScriptMaker:
             "x", "-n", "file", "w.txt", "'s q'", '"d q"', "\\ ", "\\x", "''", '""', f"${name}", f'"${name}"',
             f"${{{name}}}", f"${{{name}:-d e}}", f'"${{{name}:-"d e"}}"', f"${{{name}:+s}}", "{a,b}", "{1..3}", "~",
             "$'t\\tx\\x41'", '$"l"', "*", "?", "[ab]", "$#", "$?", '"$@"', "$*", "a=~", "#", "=", f'"a${name}b"',
-            f"${{#{name}}}", "$((1+2))", "{}", "{x", "y}", "!", "%", "a,b", "sub", "é", "\\\n", '"\\$v"', '"`"'[:1] + '"',
+            f"${{#{name}}}", "$((1+2))", "{}", "{x", "y}", "!", "%", "a,b", "sub", "é", "\\\n", '"\\$v"',
         ]  # fmt: skip
         if depth > 0:
             inner = self.simple(depth - 1)

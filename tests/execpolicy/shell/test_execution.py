@@ -33,7 +33,9 @@ class Recorder:
             programs.mkdir()
             for name in NAMES:
                 stub = programs / name
-                stub.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$#\" \"$0\" \"$@\" >> '{self.log}'\nexit {status}\n")
+                stub.write_text(
+                    f'#!/bin/sh\nprintf \'%s\\0\' "$#" "$0" "$@" >> \'{self.log}\'\nexit {status}\n'
+                )
                 stub.chmod(0o755)
 
     def run(self, script: str, status: int) -> list[list[str]]:
