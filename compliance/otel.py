@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk._logs.export import LogRecordExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 FLUSH_SECONDS: Final = 2.0
 SCOPE: Final = "policy-agent.audit"
 MOST_OPEN: Final = 4096  # calls that have a span open; more than any session has at once
-_SIGNALS: Final = ("TRACES", "LOGS")
+_SIGNALS: Final = ("TRACES", "LOGS", "METRICS")
 _PROTOCOLS: Final = ("", "http/protobuf")
 _BROKEN: Final = (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 
@@ -150,6 +152,25 @@ def _log_exporter(name: str, env: Mapping[str, str]) -> LogRecordExporter:
     )
 
 
+def _metric_exporter(name: str, env: Mapping[str, str]) -> MetricExporter:
+    if name == "console":
+        from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
+
+        return ConsoleMetricExporter(out=sys.stderr)
+    from opentelemetry.exporter.otlp.proto.http import Compression
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+    return OTLPMetricExporter(
+        endpoint=_endpoint(env, "METRICS"),
+        certificate_file=_either(env, "METRICS", "CERTIFICATE"),
+        client_key_file=_either(env, "METRICS", "CLIENT_KEY"),
+        client_certificate_file=_either(env, "METRICS", "CLIENT_CERTIFICATE"),
+        headers=_headers(env, "METRICS"),
+        timeout=_seconds(env, "METRICS"),
+        compression=Compression(_either(env, "METRICS", "COMPRESSION") or "none"),
+    )
+
+
 class _Trouble(logging.Handler):
     """Hears what the SDK would print on the terminal: counts it and keeps the last."""
 
@@ -169,6 +190,8 @@ class Telemetry:
     def __init__(self, asked: Mapping[str, str], env: Mapping[str, str], version: str) -> None:
         from opentelemetry.sdk._logs import LoggerProvider
         from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -190,6 +213,16 @@ class Telemetry:
         if "LOGS" in asked:
             exporter = _log_exporter(asked["LOGS"], env)
             self._logs.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=1000))
+        readers = [
+            PeriodicExportingMetricReader(_metric_exporter(name, env))
+            for signal, name in asked.items()
+            if signal == "METRICS"
+        ]
+        self._metrics: MeterProvider = MeterProvider(readers, resource, shutdown_on_exit=False)
+        meter = self._metrics.get_meter(SCOPE, version)
+        self._decisions = meter.create_counter("agent.policy.decisions", "{decision}", "verdicts over calls")
+        self._approvals = meter.create_counter("agent.policy.approvals", "{answer}", "answers to asks")
+        self._gaps = meter.create_counter("agent.audit.gaps", "{gap}", "gaps in the record")
         self._tracer = self._traces.get_tracer(SCOPE, version)
         self._logger = self._logs.get_logger(SCOPE, version)
         self._content = env.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "").lower() == "true"
@@ -246,7 +279,7 @@ class Telemetry:
             _end(span)
         ends = [
             threading.Thread(target=provider.shutdown, daemon=True, name="telemetry-close")
-            for provider in (self._traces, self._logs)
+            for provider in (self._traces, self._logs, self._metrics)
         ]
         deadline = time.monotonic() + FLUSH_SECONDS
         for thread in ends:
@@ -288,6 +321,7 @@ class Telemetry:
                     span.set_attribute("agent.session.end", event.why)
                     _end(span)
             case Gap():
+                self._gaps.add(1, {"agent.audit.gap.kind": event.kind.value})
                 self._emit("agent.audit.gap", seq, semconv.of_gap(event), self._sessions.get(event.session))
             case other:
                 assert_never(other)
@@ -301,6 +335,7 @@ class Telemetry:
             context=self._within(self._sessions.get(event.session)),
             attributes=attributes | policy,
         )
+        self._decisions.add(1, semconv.of_count(event))
         call = (event.session, event.call)
         if len(self._calls) < MOST_OPEN:
             self._calls[call] = span
@@ -314,6 +349,7 @@ class Telemetry:
 
     def _approved(self, seq: int, event: Approved) -> None:
         about, call = semconv.of_approval(event), (event.session, event.call)
+        self._approvals.add(1, {"agent.policy.approval": about["agent.policy.approval"]})
         if ask := self._asks.pop(call, None):
             ask.set_attributes(about)
             _end(ask)

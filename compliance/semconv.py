@@ -87,6 +87,17 @@ def of_verdict(verdict: Verdict) -> Attributes:
     return attributes
 
 
+def of_count(event: Decided) -> dict[str, str]:
+    """Of the metric `agent.policy.decisions`: few values each, or a metric is of no use."""
+    deciding = event.verdict.deciding
+    return {
+        "agent.policy.decision": event.verdict.decision.word,
+        "agent.policy.mode": "enforce",
+        "security_rule.ruleset.name": deciding.origin.path if deciding else "",
+        "gen_ai.tool.name": event.tool if event.tool.isidentifier() else "other",
+    }
+
+
 def of_approval(event: Approved) -> Attributes:
     """Of `agent.policy.approval`."""
     word = "granted" if event.answer.granted else "timeout" if event.answer is Reply.TIMEOUT else "rejected"

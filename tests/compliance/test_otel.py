@@ -35,6 +35,7 @@ from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMa
 
 pytest.importorskip("opentelemetry.sdk")
 proto = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+metrics_proto = pytest.importorskip("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
 logs_proto = pytest.importorskip("opentelemetry.proto.collector.logs.v1.logs_service_pb2")
 
 
@@ -57,6 +58,16 @@ class Collector(ThreadingHTTPServer):
                 for resource in proto.ExportTraceServiceRequest.FromString(body).resource_spans:
                     for scope in resource.scope_spans:
                         found |= {span.name: span for span in scope.spans}
+        return found
+
+    def counts(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for path, _, body in self.taken:
+            if path.endswith("/v1/metrics"):
+                for resource in metrics_proto.ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                    for scope in resource.scope_metrics:
+                        for metric in scope.metrics:
+                            found[metric.name] = sum(point.as_int for point in metric.sum.data_points)
         return found
 
     def events(self) -> list[object]:
@@ -153,6 +164,11 @@ def test_a_session_becomes_spans_and_events() -> None:
         telemetry.close()
         assert telemetry.trouble == ""
         spans, events = server.spans(), server.events()
+        assert server.counts() == {
+            "agent.policy.decisions": 3,
+            "agent.policy.approvals": 1,
+            "agent.audit.gaps": 1,
+        }
         assert {headers["x-tenant"] for _, headers, _ in server.taken} == {"a b"}
     agent = spans["invoke_agent agent"]
     command, patch, denied, chat, ask = (
@@ -235,10 +251,13 @@ def test_what_a_call_says_is_sent_only_to_who_opts_in() -> None:
     ("env", "want"),
     [
         ({}, {}),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}, {"TRACES": "otlp", "LOGS": "otlp"}),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}, {"TRACES": "otlp", "LOGS": "otlp", "METRICS": "otlp"}),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://x"}, {"TRACES": "otlp"}),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_SDK_DISABLED": "TRUE"}, {}),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_TRACES_EXPORTER": "none"}, {"LOGS": "otlp"}),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_TRACES_EXPORTER": "none"},
+            {"LOGS": "otlp", "METRICS": "otlp"},
+        ),
         ({"OTEL_TRACES_EXPORTER": "console"}, {"TRACES": "console"}),
         ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "none"}, {"TRACES": "otlp"}),
         ({"OTEL_SERVICE_NAME": "x"}, {}),
