@@ -161,9 +161,9 @@ def entries(log: Snapshot, wanted: Filter, place: Place | None = None) -> Iterat
             continue
         if path.name != place.segment:
             place.segment, place.offset, place.line = path.name, 0, 1
-        for first, block in blocks(path, size, place.offset, place.line):
+        for first, block, after in blocks(path, size, place.offset, place.line):
             place.offset += len(block)
-            place.line = first + block.count(b"\n")
+            place.line = after
             if not all(needle in block for needle in needles):
                 continue
             for number, line in enumerate(BytesIO(block), first):

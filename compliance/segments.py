@@ -116,8 +116,8 @@ def lines(path: Path, size: int, at: int = 0) -> Iterator[bytes]:
             yield line
 
 
-def blocks(path: Path, size: int, at: int = 0, number: int = 1) -> Iterator[tuple[int, bytes]]:
-    """The first `size` bytes of a segment in blocks of whole lines, each with the number of its first line.
+def blocks(path: Path, size: int, at: int = 0, number: int = 1) -> Iterator[tuple[int, bytes, int]]:
+    """The first `size` bytes of a segment in blocks of whole lines: number of the first line, bytes, next number.
 
     With `at`, from that byte on, where line `number` begins.
     """
@@ -133,10 +133,11 @@ def blocks(path: Path, size: int, at: int = 0, number: int = 1) -> Iterator[tupl
                 continue
             block = b"".join((rest, memoryview(data)[:end])) if end else rest
             rest = data[end:]
-            yield number, block
-            number += block.count(b"\n")
+            after = number + block.count(b"\n")
+            yield number, block, after
+            number = after
     if rest:
-        yield number, rest
+        yield number, rest, number + 1
 
 
 def verify(log: Snapshot, progress: Callable[[int], object] = lambda _: None) -> Verification:
