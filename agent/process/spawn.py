@@ -137,14 +137,18 @@ class _Child:
 
     def _watch(self) -> None:
         """Learn of the end without reaping: as long as the zombie stands, its group's number is its own."""
-        if hasattr(os, "pidfd_open"):
+        try:
             self._pidfd = os.pidfd_open(self._process.pid)
-            self._loop.add_reader(self._pidfd, self._died)
-        else:
+        except (AttributeError, OSError):  # not Linux, an old kernel, or a container that forbids it
             self._poll()
+        else:
+            self._loop.add_reader(self._pidfd, self._died)
 
     def _poll(self) -> None:
         if self._process.poll() is not None:
+            # Reaped: the group's number is its own only as long as somebody is left in it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._died()
         else:
             self._loop.call_later(0.01, self._poll)

@@ -71,6 +71,18 @@ def test_a_program_that_cannot_start_is_an_error_and_leaks_nothing(tmp_path: Pat
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_where_the_end_cannot_be_watched(monkeypatch: pytest.MonkeyPatch, marker: str) -> None:
+    def forbidden(_pid: int, _flags: int = 0) -> int:
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(os, "pidfd_open", forbidden, raising=False)
+    assert go(f"sleep {marker} & exit 3").exit_code == 3
+    assert not alive(marker)
+    seen = go(f"sleep {marker}", timeout=0.2)
+    assert (seen.timed_out, seen.signal) == (True, signal.SIGTERM)
+    assert not alive(marker)
+
+
 def test_time_out(marker: str) -> None:
     seen = go(f"echo before; sleep {marker}; echo after", timeout=0.3)
     assert (seen.timed_out, seen.exit_code, seen.signal, seen.output) == (
