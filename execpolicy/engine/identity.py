@@ -145,7 +145,7 @@ def _bare(text: str, facts: CommandFacts, context: CheckContext) -> Program:
 
 
 def _path(text: str, facts: CommandFacts, context: CheckContext, places: Places) -> Program:
-    base = posixpath.basename(text)
+    base = posixpath.basename(text.rstrip("/"))
     path = places.absolute(text)
     same_place = (
         places.cwd is not None
