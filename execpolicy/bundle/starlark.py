@@ -21,6 +21,10 @@ class ChildError(Exception):
     """The program did not come to an end inside its bounds."""
 
 
+class MissingProgram(ChildError):
+    """The library that runs programs is not installed."""
+
+
 class Child:
     """Sends one JSON line, waits for one. Started when first used, and again after it was killed.
 
@@ -57,7 +61,9 @@ class Child:
             note = process.stderr.read(2000).decode("utf-8", "replace") if process.stderr else ""
             self.close()
             if "ModuleNotFoundError" in note and "starlark" in note:
-                raise ChildError("programs need the `starlark` extra: `pip install policy-agent[starlark]`")
+                raise MissingProgram(
+                    "programs need the `starlark` extra: `pip install policy-agent[starlark]`"
+                )
             what = (
                 "it ran out of memory or crashed" if status < 0 or "memory" in note else "its process failed"
             )

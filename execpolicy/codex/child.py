@@ -14,6 +14,8 @@ from typing import Any
 FUNCTIONS = ("prefix_rule", "network_rule", "host_executable")
 PRELUDE_PATH = "<prelude>"
 MAX_FRAMES = 50  # Codex's limit on calls inside each other
+OWN_FRAMES = 4  # of the prelude, at most
+OVERFLOW = "Starlark call stack overflow"
 
 # The conversion of the binding turns tuples into lists and refuses ranges, so values are described in Starlark.
 PRELUDE = """
@@ -45,6 +47,15 @@ def type(x):
 
 def repr(x):
     return _codex_bytes_repr_(x) if type(x) == "bytes" else _codex_repr_(x)
+
+def len(x):
+    return _codex_bytes_len_(x) if type(x) == "bytes" else _codex_len_(x)
+"""
+ORIGINALS = """
+_codex_type_ = type
+_codex_repr_ = repr
+_codex_len_ = len
+None
 """
 
 
@@ -119,6 +130,13 @@ def main() -> None:
         return tree, program
 
     def run(text: str, path: str) -> dict[str, object]:
+        reply = run_within(text, path, MAX_FRAMES)
+        error = str(reply["error"])
+        if OVERFLOW in error and f" {PRELUDE_PATH}:" in error:
+            reply = run_within(text, path, MAX_FRAMES + OWN_FRAMES)  # the frames of the prelude do not count
+        return reply
+
+    def run_within(text: str, path: str, frames: int) -> dict[str, object]:
         calls: list[object] = []
         refusal: list[str] = []
         recorder = Recorder()
@@ -139,16 +157,15 @@ def main() -> None:
             tree, program = read(text, path)
             module = starlark.Module()
             module.add_callable("_codex_call_", call)
-            options = starlark.EvalOptions(max_callstack_size=MAX_FRAMES + 3)
+            options = starlark.EvalOptions(max_callstack_size=frames)
             world = starlark.Globals.standard()
             prelude = PRELUDE + "".join(FUNCTION.format(name=name) for name in FUNCTIONS)
             if program.constants:
                 for name, value in program.constants.items():
                     module[name] = starlark.OpaquePythonObject(value)
                 module.add_callable("_codex_bytes_repr_", lambda value: value.shown)
-                starlark.eval(
-                    module, starlark.parse("p", "_codex_type_ = type\n_codex_repr_ = repr\nNone\n"), world
-                )
+                module.add_callable("_codex_bytes_len_", lambda value: len(value.value))
+                starlark.eval(module, starlark.parse(PRELUDE_PATH, ORIGINALS), world)
                 prelude = BYTES + prelude
             starlark.eval(module, starlark.parse(PRELUDE_PATH, prelude, dialect), world)
             starlark.eval_with(options, module, tree, world)

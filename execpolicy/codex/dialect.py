@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from execpolicy.lang.strings import BadEscape, decode
+
 STRING_START = re.compile(r"(?P<prefix>[A-Za-z]{0,2})(?P<quote>\"\"\"|'''|\"|')")
 SKIP = re.compile(r"[A-Za-z0-9_]++|\#[^\n]*+|[^A-Za-z0-9_\"'#]++")
 FORMAT_PREFIXES = ("f", "fr")
@@ -13,9 +15,24 @@ BYTE_PREFIXES = ("b", "br", "rb")
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """A byte string of the program, known by its looks alone."""
+    """A byte string of the program: all that is asked of one is its type, look and length."""
 
-    shown: str
+    value: bytes
+
+    @property
+    def shown(self) -> str:
+        escapes = {34: '\\"', 92: "\\\\", 10: "\\n", 13: "\\r", 9: "\\t"}
+        body = "".join(
+            escapes.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in self.value
+        )
+        return f'b"{body}"'
+
+
+def _bytes(literal: str, raw: bool) -> bytes:
+    try:
+        return decode(f"r{literal}" if raw else literal).encode("utf-8")
+    except BadEscape:
+        return literal.encode("utf-8", "replace")
 
 
 @dataclass(slots=True)
@@ -42,7 +59,7 @@ def rewritten(text: str) -> Rewritten:
                 out.append(_format(text, found.end(), end - len(quote), prefix, quote, result.values))
             elif prefix in BYTE_PREFIXES and literal.endswith(quote):
                 name = f"_codex_bytes_{len(constants)}_"
-                constants[name] = Bytes("b" + literal[len(prefix) :])
+                constants[name] = Bytes(_bytes(literal[len(prefix) :], "r" in prefix))
                 out.append(name)
             else:
                 out.append(literal)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from execpolicy.bundle.starlark import Child, ChildError
+from execpolicy.bundle.starlark import Child, ChildError, MissingProgram
 from execpolicy.codex.builtins import SIGNATURES, Given, Recorder, RuleError
 from execpolicy.codex.dialect import (
     ERROR,
@@ -53,6 +53,11 @@ def expand(text: str, path: str, child: Child) -> Recorder:
         return recorder
     try:
         reply = child.ask({"text": text, "path": path})
+    except MissingProgram as error:
+        recorder = _plain(text, path)
+        if recorder is None:
+            raise FileError(f"error: {error}") from None
+        return recorder
     except ChildError as error:
         raise FileError(f"error: {error}") from None
     recorder = Recorder()
@@ -112,14 +117,21 @@ def _statement(chunk: Chunk, text: str, recorder: Recorder) -> None:
     statement = None if chunk.errors else quick_statement(chunk.tokens)
     if not isinstance(statement, syntax.Expression) or (chunk.start and text[chunk.start - 1] != "\n"):
         raise _NotLiteral
-    call = statement.value
-    if not isinstance(call, syntax.Call) or not isinstance(call.function, syntax.Name):
+    if not isinstance(statement.value, syntax.Call):
+        raise _NotLiteral
+    _record(statement.value, recorder, {})
+
+
+def _record(call: syntax.Call, recorder: Recorder, constants: dict[str, Given]) -> None:
+    if not isinstance(call.function, syntax.Name):
         raise _NotLiteral
     if call.function.id not in SIGNATURES:
         raise _NotLiteral
-    positional = [_value(argument.value) for argument in call.arguments if argument.name is None]
+    positional = [_value(argument.value, constants) for argument in call.arguments if argument.name is None]
     named = [
-        (argument.name.id, _value(argument.value)) for argument in call.arguments if argument.name is not None
+        (argument.name.id, _value(argument.value, constants))
+        for argument in call.arguments
+        if argument.name is not None
     ]
     ordered = all(argument.name is None for argument in call.arguments[: len(positional)])
     if not ordered or len({key for key, _ in named}) < len(named):
@@ -127,16 +139,50 @@ def _statement(chunk: Chunk, text: str, recorder: Recorder) -> None:
     recorder.call(call.function.id, positional, named)
 
 
-def _value(expr: syntax.Expr) -> Given:
+def _plain(text: str, path: str) -> Recorder | None:
+    """The calls of a file without a program in it, constants and escapes included, where no child can run."""
+    from execpolicy.lang.parser import parse
+
+    file, diagnostics = parse(text, path)
+    recorder = Recorder()
+    constants: dict[str, Given] = {}
+    try:
+        for statement in file.statements:
+            if isinstance(statement, syntax.Constant):
+                constants[statement.name.id] = _value(statement.value, constants)
+            elif isinstance(statement.value, syntax.Call):
+                _record(statement.value, recorder, constants)
+            elif not isinstance(statement.value, syntax.Str):
+                return None
+    except RuleError as error:
+        raise FileError(f"error: {error}") from None
+    except _NotLiteral:
+        return None
+    return None if diagnostics else recorder
+
+
+def _value(expr: syntax.Expr, constants: dict[str, Given]) -> Given:
     match expr:
         case syntax.Str(value, _, _):
             return _string(value)
         case syntax.ListExpr(items, _):
-            return Given("list", "", items=tuple(map(_value, items)))
+            return Given("list", "", items=tuple(_value(item, constants) for item in items))
+        case syntax.Name(name, _) if name in constants:
+            return constants[name]
+        case syntax.Sum(operands, _):
+            return _sum([_value(operand, constants) for operand in operands])
         case syntax.Name("True" | "False" as word, _):
             return Given("bool", word, truth=word == "True")
         case _:
             raise _NotLiteral
+
+
+def _sum(values: list[Given]) -> Given:
+    if all(value.text is not None for value in values):
+        return _string("".join(value.text or "" for value in values))
+    if any(value.items is None for value in values):
+        raise _NotLiteral
+    return Given("list", "", items=tuple(item for value in values for item in value.items or ()))
 
 
 def _string(text: str) -> Given:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import re
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from execpolicy.source import SourceText, Span
 
 MAX_TEXT = 64 * 1024 * 1024  # characters of one file
 BLANK = re.compile(r"(?:[ \t]*+(?:\#[^\n]*+|\r)?+\n|;)++")
+MANY = 200_000  # characters
 MAX_SHOWN = 1000  # errors of one file
 
 
@@ -34,7 +36,14 @@ def parse_rules(text: str, path: str, layer: Layer, *, fast: bool = True) -> Par
 
     `fast` reads plain literal rules without the parser; the answer is the same.
     """
-    return _Reading(text, path, layer).read(fast)
+    reading = _Reading(text, path, layer)
+    if len(text) < MANY or not gc.isenabled():
+        return reading.read(fast)
+    gc.disable()  # a large file makes nothing but new objects that stay: looking through them again is in vain
+    try:
+        return reading.read(fast)
+    finally:
+        gc.enable()
 
 
 class _Reading:
