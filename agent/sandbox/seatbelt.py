@@ -57,6 +57,8 @@ _NETWORK = """\
 def profile(seen: Survey, spec: SandboxSpec) -> str:
     """The profile text. Deeper paths come later, so that the most specific rule is the last that matches."""
     rules = "".join(_rule(mount) + "\n" for mount in seen.mounts)
+    # What a rule speaks about, and every folder on the way to it, keeps its name: a rule is about a path.
+    rules += "".join(f"(deny file-write-unlink (literal {_quoted(mount.path)}))\n" for mount in seen.mounts)
     return _GROUND + rules + (_NETWORK if spec.network else _NO_NETWORK)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from agent.sandbox.base import Launch
@@ -27,6 +29,11 @@ RULES = """\
 (deny file-write* (subpath "/w/.agent"))
 (deny file-read* file-write* (subpath "/w/a \\"b\\" \\\\c"))
 (deny file-write* (subpath "/w/.git"))
+(deny file-write-unlink (literal "/private/tmp"))
+(deny file-write-unlink (literal "/w"))
+(deny file-write-unlink (literal "/w/.agent"))
+(deny file-write-unlink (literal "/w/a \\"b\\" \\\\c"))
+(deny file-write-unlink (literal "/w/.git"))
 """
 
 
@@ -52,3 +59,130 @@ def test_wrap(tmp_path: pytest.TempPathFactory) -> None:
     assert "(allow file-write* (subpath" not in wrapped.argv[2]
     assert wrapped.argv[3:6] == ("--", "/bin/sh", "-c")
     assert wrapped.argv[7:] == ("sh", "bash", "-c", "true")
+
+
+# A reader of profiles and the rule that the last match wins, for what the profiles use.
+
+Node = str | list["Node"]
+
+
+def read(text: str) -> list[Node]:
+    out: list[list[Node]] = [[]]
+    for found in re.finditer(r'\s+|\(|\)|#?"((?:[^"\\]|\\.)*)"|[^\s()"]+', text):
+        token = found[0]
+        if token == "(":
+            out.append([])
+        elif token == ")":
+            done = out.pop()
+            out[-1].append(done)
+        elif found[1] is not None:
+            out[-1].append(("re:" if token[0] == "#" else "") + re.sub(r"\\(.)", r"\1", found[1]))
+        elif not token.isspace():
+            out[-1].append(token)
+    assert len(out) == 1, "the parentheses do not close"
+    return out[0]
+
+
+def holds(condition: Node, subject: str) -> bool:
+    assert isinstance(condition, list)
+    name, *rest = condition
+    first = rest[0] if rest and isinstance(rest[0], str) else ""
+    match name:
+        case "subpath":
+            return subject == first or subject.startswith(first.rstrip("/") + "/")
+        case "literal" | "path" | "global-name":
+            return subject == first
+        case "regex":
+            return re.search(first.removeprefix("re:"), subject) is not None
+        case "require-all":
+            return all(holds(part, subject) for part in rest)
+        case "vnode-type":
+            return subject.startswith("/dev/")
+        case "remote" | "local":
+            return subject == "ip"
+        case "target" | "ipc-posix-name-prefix":
+            return subject == first or (name != "target" and subject.startswith(first))
+    raise AssertionError(f"no such condition {name!r}")
+
+
+def allowed(text: str, operation: str, subject: str) -> bool:
+    answer = None
+    for rule in read(text)[1:]:
+        assert isinstance(rule, list)
+        assert rule[0] in ("allow", "deny"), rule
+        operations = [part for part in rule[1:] if isinstance(part, str)]
+        conditions = [part for part in rule[1:] if isinstance(part, list)]
+        speaks = any(
+            name in ("default", operation) or (name.endswith("*") and operation.startswith(name[:-1]))
+            for name in operations
+        )
+        if speaks and (not conditions or any(holds(condition, subject) for condition in conditions)):
+            answer = rule[0] == "allow"
+    assert answer is not None
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("operation", "subject", "want"),
+    [
+        ("file-read-data", "/etc/passwd", True),
+        ("file-read-data", '/w/a "b" \\c/key', False),
+        ("file-write-create", "/w/new", True),
+        ("file-write-data", "/w/src/deep/file", True),
+        ("file-write-create", "/private/tmp/x", True),
+        ("file-write-create", "/w2", False),
+        ("file-write-create", "/Users/me/.zshrc", False),
+        ("file-write-data", "/etc/hosts", False),
+        ("file-write-data", "/w/.git/config", False),
+        ("file-write-create", "/w/.git/hooks/pre-commit", False),
+        ("file-write-create", "/w/.agent", False),
+        ("file-write-create", "/w/.agent/x.rules", False),
+        ("file-write-create", "/w/.gitignore", True),
+        ("file-write-unlink", "/w/.git", False),
+        ("file-write-unlink", "/w", False),
+        ("file-write-unlink", "/w/old", True),
+        ("file-write-data", "/dev/null", True),
+        ("file-write-data", "/dev/disk0", False),
+        ("file-read-data", "/dev/ttys003", True),
+        ("process-exec", "/usr/bin/git", True),
+        ("process-fork", "", True),
+        ("signal", "same-sandbox", True),
+        ("signal", "others", False),
+        ("process-info-pidinfo", "others", False),
+        ("network-outbound", "ip", False),
+        ("network-outbound", "/var/run/docker.sock", False),
+        ("network-bind", "ip", False),
+        ("mach-lookup", "com.apple.SecurityServer", False),
+        ("mach-lookup", "com.apple.logd", True),
+        ("mach-register", "x", False),
+        ("iokit-open", "x", False),
+        ("system-fsctl", "x", False),
+        ("appleevent-send", "x", False),
+        ("job-creation", "x", False),
+        ("nvram-set", "x", False),
+        ("ipc-posix-shm-write-create", "/psm_1", True),
+        ("ipc-posix-shm-write-create", "/other", False),
+    ],
+)
+def test_what_the_profile_allows(operation: str, subject: str, want: bool) -> None:
+    assert allowed(profile(SEEN, spec(False)), operation, subject) is want
+
+
+@pytest.mark.parametrize(
+    ("operation", "subject", "want"),
+    [
+        ("network-outbound", "ip", True),
+        ("network-bind", "ip", True),
+        ("network-outbound", "/var/run/docker.sock", False),
+        ("network-outbound", "/private/var/run/mDNSResponder", True),
+        ("file-write-data", "/etc/hosts", False),
+    ],
+)
+def test_what_the_profile_allows_with_network(operation: str, subject: str, want: bool) -> None:
+    assert allowed(profile(SEEN, spec(True)), operation, subject) is want
+
+
+def test_read_only_allows_no_write() -> None:
+    text = profile(Survey((), (), None), spec(False))
+    for path in ("/w/x", "/private/tmp/x", "/Users/me/x"):
+        assert not allowed(text, "file-write-create", path)
