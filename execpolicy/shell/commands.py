@@ -162,7 +162,8 @@ class CommandReader(WordReader):
                 while option is not None:
                     self.pos = option.end()
                     option = _TIME_OPTION.match(self.text, self.pos) if option[1] == "-p" else None
-        if (negated or timed) and self.blanks() in ("", "\n", ";"):
+        empty = (negated or timed) and self.blanks() in ("", "\n", ";")
+        if empty and not self.text.startswith((";;", ";&"), self.pos):
             self.closable = False
             return Pipeline((), negated, timed)
         commands = [self.command("" if keyword is None else keyword[1])]

@@ -166,7 +166,7 @@ def test_reads_as_bash_reads(
     make_scripts: Callable,  # type: ignore[type-arg]
     oracle: Callable[[Sequence[str]], dict[int, dict[str, object]]],
 ) -> None:
-    maker = make_scripts(3)
+    maker = make_scripts(9)
     # The oracle reads a file that ends in a newline, which a last backslash would take out.
     scripts = [text for text in (getattr(maker, kind)() for _ in range(COUNT)) if not text.endswith("\\")]
     answers = oracle(scripts)
@@ -194,7 +194,7 @@ def test_reads_as_bash_reads(
 
 def test_accepts_what_bash_accepts(make_scripts: Callable) -> None:  # type: ignore[type-arg]
     """Valid scripts are read: at most a few in a hundred are given up."""
-    maker = make_scripts(3)
+    maker = make_scripts(9)
     scripts = [maker.script() for _ in range(COUNT // 2)]
     valid = [script for script in scripts if accepted_by_bash(script)]
     unread = [script for script in valid if read(script).failure is not None]
