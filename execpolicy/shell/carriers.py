@@ -77,6 +77,9 @@ def plain(name: str, entry: Entry, argv: Argv) -> Carried:
     pad.roles(read)
     pad.operand_roles(read)
     pad.runs_code(read, argv[0])
+    for option in read.options:
+        if option.name.startswith("+"):
+            pad.unknown(f"a command that `{name}` runs at its start", argv[option.at])
     return pad.carried()
 
 

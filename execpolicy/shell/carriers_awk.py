@@ -20,7 +20,6 @@ WORDS_BEFORE_PATTERN = frozenset(
     ("print", "printf", "return", "in", "if", "while", "for", "else", "do", "case")
 )
 RUNS = frozenset(("system", "getline", "@"))
-READS_NAMES = frozenset(("SYMTAB", "PROCINFO"))
 
 
 def awk(program: str, entry: Entry, argv: Argv) -> Carried:
@@ -31,6 +30,9 @@ def awk(program: str, entry: Entry, argv: Argv) -> Carried:
     if read.has("--version", "-V", "--help", "-h") and not rest:
         return pad.carried()
     pad.unknowns.extend(read.doubts)
+    for value in read.of("-W"):
+        if known(value) not in ("version", "posix", "traditional", "interactive"):
+            pad.unknown("an option of awk that may name a script", value)
     texts = list(read.of("-e", "--source"))
     for value in read.of("-f", "--file", "-E", "--exec", "-i", "--include", "-l", "--load"):
         pad.touch(value, Access.EXECUTE, f"script of {program}")
@@ -107,8 +109,6 @@ def dangers(tokens: list[str]) -> list[tuple[str, str | None]]:
             found.append((f"awk may run a program or read a file (`{token}`)", None))
         elif token in ("|", "|&"):
             found.append(("awk may run a program (`|`)", None))
-        elif token in READS_NAMES:
-            found.append(("awk may change itself", None))
         elif token in ("print", "printf"):
             printing, depth = True, 0
         elif token in ("(", "["):

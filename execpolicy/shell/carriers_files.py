@@ -9,6 +9,11 @@ from execpolicy.shell.catalogue import Entry, Role
 
 Argv = tuple[Word, ...]
 
+# Values of curl that name a file behind an `@`.
+AT_FILE = frozenset(
+    ("-d", "--data", "--data-binary", "--data-ascii", "--json", "-H", "--header", "-w", "--write-out")
+)
+
 
 def copy(program: str, entry: Entry, argv: Argv) -> Carried:
     """`cp SOURCE... TARGET`, `cp -t TARGET SOURCE...`; with HOST:PATH operands over the network."""
@@ -184,7 +189,17 @@ def curl(program: str, entry: Entry, argv: Argv) -> Carried:
         value = option.value
         if value is None:
             continue
-        if option.name in ("-d", "--data", "--data-binary", "--data-ascii", "--json", "-H", "--header"):
+        if option.name in (
+            "-d",
+            "--data",
+            "--data-binary",
+            "--data-ascii",
+            "--json",
+            "-H",
+            "--header",
+            "-w",
+            "--write-out",
+        ):
             if value.prefix.startswith("@"):
                 pad.touch(tail(value, 1), Access.READ, f"`{option.name}` of curl")
         elif option.name in ("-F", "--form", "--data-urlencode", "--variable", "--url-query"):

@@ -9,7 +9,7 @@ from execpolicy.facts import Effect, Word
 from execpolicy.shell.carriers_base import Carried, Pad
 from execpolicy.shell.carriers_options import Scan, known, scan, scan_all, tail
 from execpolicy.shell.carriers_wrappers import joined_words
-from execpolicy.shell.catalogue import Entry
+from execpolicy.shell.catalogue import Entry, Form, Role
 from execpolicy.shell.catalogue import entry as read_entry
 
 Argv = tuple[Word, ...]
@@ -58,6 +58,8 @@ def _behind(dispatch: Dispatch, pad: Pad, read: Scan, argv: Argv) -> Carried:
         pad.unknown(f"the subcommand of `{pad.program}` is not known", argv[at], code=True)
         return pad.carried(transparent=False)
     raw = entry.subs.get(name)
+    if raw is None or read_entry(raw).form is Form.PLAIN:
+        _settings_behind(pad, argv[at:])
     if raw is None:
         if entry.otherwise == "code" or entry.code:
             pad.unknown(
@@ -70,6 +72,19 @@ def _behind(dispatch: Dispatch, pad: Pad, read: Scan, argv: Argv) -> Carried:
         outer = tuple((argv[0], *inner) if inner[0] is argv[at] else inner for inner in below.argvs)
         below = replace(below, argvs=outer)
     return _merged(pad, below, transparent=below.transparent)
+
+
+def _settings_behind(pad: Pad, argv: Argv) -> None:
+    """Options of the program that lead to other settings are understood behind the subcommand too."""
+    risky = {name for name, role in pad.entry.roles.items() if role is Role.CONFIG}
+    if not risky:
+        return
+    end = next((at for at, word in enumerate(argv) if known(word) == "--"), len(argv))
+    behind = scan_all(argv[:end], pad.entry.options)
+    pad.unknowns.extend(behind.doubts if not pad.entry.options.strict else ())
+    for option in behind.options:
+        if option.name in risky and option.name.startswith("--"):
+            pad.unknown(f"`{option.name}` of {pad.program} can make it run anything", argv[option.at])
 
 
 def _merged(pad: Pad, below: Carried, *, transparent: bool) -> Carried:
