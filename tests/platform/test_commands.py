@@ -76,7 +76,7 @@ def test_sandbox_used_wrongly(world: World, words: list[str], status: int, said:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_ends_the_command_and_removes_the_guards(world: World, number: int) -> None:
     env = {**os.environ, "AGENT_HOME": str(world.base / "state"), "HOME": str(world.home)}
     marker = f"9{os.getpid()}.{time.time_ns() % 10**6}"
@@ -92,6 +92,11 @@ def test_a_signal_ends_the_command_and_removes_the_guards(world: World, number: 
     assert process.wait(10) != 0
     time.sleep(0.1)
     assert not subprocess.run(["pgrep", "-f", f"^sleep {marker}"], capture_output=True, check=False).stdout
+    if number == signal.SIGKILL:
+        assert list((world.ws / ".agent").iterdir()) == [], (
+            "an empty folder is left; the next run takes it over"
+        )
+        assert world.confined("mkdir .agent/evil").exit_code != 0
     assert not (world.ws / ".agent").exists()
 
 
