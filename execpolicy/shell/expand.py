@@ -200,7 +200,7 @@ class Expander:
                 why = "home folder" if name == "HOME" else f"variable {name}"
                 made.add_unknown(why, WordKind.PATH, many=False)
                 return
-        elif part.operator == "#":
+        elif part.operator == "length":
             made.add_unknown(f"length of {name}", WordKind.NUMBER, many=not (part.quoted or state.splits()))
             return
         listing = name == "@" or part.subscript == "@" or part.operator in ("!*", "@A", "@K", "@k")

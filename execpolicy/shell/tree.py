@@ -29,7 +29,7 @@ class Parameter:
     name: str
     quoted: bool
     span: Span
-    operator: str = ""  # "" plain, "#" length, "!" indirect, "!*" names by prefix, else as written
+    operator: str = ""  # "" plain, "length", "!" indirect, "!*" names by prefix, else as written
     subscript: str | None = None
     operand: tuple[Part, ...] = ()
     operand_text: str = ""

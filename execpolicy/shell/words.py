@@ -298,7 +298,7 @@ class WordReader(Lexer):
                 return self.close(start, Parameter("#", quoted, self.place(start, self.pos + 1)))
             if length[1] is not None and self.text.startswith("}", self.pos):
                 span = self.place(start, self.pos + 1)
-                return self.close(start, Parameter(length[1], quoted, span, "#", subscript, inner))
+                return self.close(start, Parameter(length[1], quoted, span, "length", subscript, inner))
             raise self.fail("parameter expansion", start)
         indirect = text.startswith("!", self.pos) and not text.startswith("!}", self.pos)
         if indirect:
