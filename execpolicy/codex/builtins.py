@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from execpolicy.codex.policy import CodexDecision, CodexRule, Examples
 from execpolicy.codex.text import WHITE, normal_path, split_words
@@ -45,7 +46,7 @@ class Recorder:
     rules: list[CodexRule] = field(default_factory=list)
     examples: list[Examples] = field(default_factory=list)
     hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)  # in the words of the program, for `import`
+    calls: list[Call | Plain] = field(default_factory=list)  # in the words of the program, for `import`
 
     def call(self, name: str, positional: Sequence[Given], named: Sequence[tuple[str, Given]]) -> None:
         """Raises `RuleError`."""
@@ -59,6 +60,17 @@ class Recorder:
             case _:
                 _network_rule(given)
         self.calls.append(Call(name, tuple(given.items())))
+
+    def literal(self, words: tuple[tuple[str, ...], ...], decision: str, justification: str | None) -> None:
+        """A `prefix_rule` that is known to be well-formed. Raises `RuleError`."""
+        found = DECISIONS.get(decision)
+        if found is None or (justification is not None and not justification.strip(WHITE)):
+            raise RuleError(f"invalid decision: {decision}")
+        for first in words[0]:
+            self.rules.append(
+                CodexRule(first=first, rest=words[1:], decision=found, justification=justification)
+            )
+        self.calls.append(Plain(words, decision, justification))
 
     def _prefix_rule(self, given: dict[str, Given]) -> None:
         decision = _decision(given.get("decision"), DECISIONS)
@@ -107,6 +119,14 @@ class Recorder:
 class Call:
     name: str
     given: tuple[tuple[str, Given], ...]
+
+
+class Plain(NamedTuple):
+    """A plain `prefix_rule`: the alternatives of each word."""
+
+    words: tuple[tuple[str, ...], ...]
+    decision: str
+    justification: str | None
 
 
 # --- binding --------------------------------------------------------------------------------

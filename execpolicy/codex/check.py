@@ -115,7 +115,7 @@ def _read(argv: list[str]) -> _Options:
             options.switches.add(word)
             at += 1
         elif word in VALUES:
-            if at + 1 == len(argv):
+            if at + 1 == len(argv) or (argv[at + 1].startswith("-") and argv[at + 1] != "-"):
                 message = f"error: a value is required for '{VALUES[word]}' but none was supplied"
                 raise _Usage(f"{message}\n\n{HELP_HINT}\n")
             _take(options, word, argv[at + 1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -35,11 +34,12 @@ BUILTIN = re.compile(r"\b(?:prefix_rule|network_rule|host_executable)\b")
 HIDDEN = "<prelude>"
 
 
-@dataclass(frozen=True, slots=True)
 class FileError(Exception):
     """What Codex says under `starlark error:`, several lines."""
 
-    text: str
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
 
     @property
     def message(self) -> str:
@@ -94,12 +94,7 @@ def _literal(text: str) -> Recorder | None:
             if (blank := BLANK.match(text, at)) and blank.end() > at:
                 at = blank.end()
             elif rule := literal_rule(text, at):
-                words = tuple(map(_words, rule.pattern))
-                why = (
-                    [("justification", _string(rule.justification))] if rule.justification is not None else []
-                )
-                named = [("decision", _string(rule.decision)), *why]
-                recorder.call("prefix_rule", [Given("list", "", items=words)], named)
+                recorder.literal(tuple(map(_options, rule.pattern)), rule.decision, rule.justification)
                 at = rule.end
             else:
                 chunk, at = scanner.statement(at)
@@ -189,11 +184,11 @@ def _string(text: str) -> Given:
     return Given("string", "", text=text)
 
 
-def _words(pattern: WordPattern) -> Given:
-    if isinstance(pattern, AnyOf):
-        return Given("list", "", items=tuple(map(_words, pattern.options)))
-    assert isinstance(pattern, Exact)
-    return _string(pattern.text)
+def _options(pattern: WordPattern) -> tuple[str, ...]:
+    if isinstance(pattern, Exact):
+        return (pattern.text,)
+    assert isinstance(pattern, AnyOf)
+    return tuple(option.text for option in pattern.options if isinstance(option, Exact))
 
 
 # --- errors ---------------------------------------------------------------------------------

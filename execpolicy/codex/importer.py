@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from execpolicy.bundle.starlark import Child
-from execpolicy.codex.builtins import SIGNATURES, Call, Given
+from execpolicy.codex.builtins import SIGNATURES, Call, Given, Plain
 from execpolicy.codex.expand import PROGRAM, FileError, expand
 from execpolicy.lang.format import format_text
 from execpolicy.lang.strings import encode
@@ -22,7 +22,14 @@ def import_program(text: str, path: str = "program.rules", child: Child | None =
     return plain if formatted.text is None else formatted.text
 
 
-def _call(call: Call) -> str:
+def _call(call: Call | Plain) -> str:
+    if isinstance(call, Plain):
+        words = ", ".join(
+            encode(options[0]) if len(options) == 1 else f"[{', '.join(map(encode, options))}]"
+            for options in call.words
+        )
+        why = "" if call.justification is None else f", justification = {encode(call.justification)}"
+        return f"prefix_rule(pattern = [{words}], decision = {encode(call.decision)}{why})"
     given = dict(call.given)
     keys = [key for key, _, _ in SIGNATURES[call.name] if key in given]
     return f"{call.name}({', '.join(f'{key} = {_value(given[key])}' for key in keys)})"

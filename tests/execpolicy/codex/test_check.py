@@ -210,6 +210,7 @@ USAGE = (
         (["ls"], 2, "error: the following required arguments were not provided:\n  --rules <PATH>" + USAGE.format("")),
         (["-r=f", "ls"], 2, "error: the following required arguments were not provided:\n  --rules <PATH>" + USAGE.format("")),
         (["--pretty", "--pretty", "ls"], 2, "error: the argument '--pretty' cannot be used multiple times" + USAGE.format("[OPTIONS] ")),
+        (["--rules", "--pretty", "ls"], 2, "error: a value is required for '--rules <PATH>' but none was supplied\n\nFor more information, try '--help'.\n"),
         (["--enable", "x", "-r", "f", "ls"], 1, "Error: Unknown feature flag: x\n"),
         (["-r", "no.rules", "ls"], 1, "Error: failed to read policy at no.rules\n\nCaused by:\n    No such file or directory (os error 2)\n"),
         (["-r", "/", "ls"], 1, "Error: failed to read policy at /\n\nCaused by:\n    Is a directory (os error 21)\n"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from execpolicy.bundle.starlark import Child, ChildError
+from execpolicy.bundle.starlark import Child, ChildError, MissingProgram
 from execpolicy.codex.expand import PROGRAM, FileError, expand
 from execpolicy.codex.importer import import_program
 from execpolicy.decision import Layer
@@ -67,6 +67,34 @@ def test_a_program_without_the_extra_is_told_so(tmp_path: Path) -> None:
     program.write_text("import starlark_that_is_not_there\n", encoding="utf-8")
     with Child(program) as own, pytest.raises(ChildError, match="`starlark` extra"):
         own.ask({"text": "", "path": ""})
+
+
+class NoChild(Child):
+    """A machine without the library."""
+
+    def ask(self, request: dict[str, str]) -> dict[str, object]:
+        raise MissingProgram("programs need the `starlark` extra")
+
+
+def test_a_plain_file_needs_no_library() -> None:
+    recorder = expand(
+        'A = ["x"]\nprefix_rule(A + ["b\\n"], match=["x \'b\n\'"])\n', "x.rules", NoChild(PROGRAM)
+    )
+    assert [(rule.first, rule.rest) for rule in recorder.rules] == [("x", (("b\n",),))]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def f(): pass", "programs need the `starlark` extra"),
+        ("prefix_rule([1])", "programs need the `starlark` extra"),
+        ('prefix_rule(["a"], "deny")', "invalid decision: deny"),
+    ],
+)
+def test_the_library_is_asked_for_where_it_is_needed(text: str, message: str) -> None:
+    with pytest.raises(FileError) as caught:
+        expand(text, "x.rules", NoChild(PROGRAM))
+    assert caught.value.message == message
 
 
 def test_a_value_that_holds_itself(child: Child) -> None:
