@@ -76,9 +76,16 @@ class NoChild(Child):
         raise MissingProgram("programs need the `starlark` extra")
 
 
+def test_plain_rules_are_written_as_they_are() -> None:
+    text = 'prefix_rule(pattern=["a", ["b", "c"]], justification="w")\n'
+    assert import_program(text, "x.rules", NoChild(PROGRAM)) == (
+        'prefix_rule(pattern = ["a", ["b", "c"]], decision = "allow", justification = "w")\n'
+    )
+
+
 def test_a_plain_file_needs_no_library() -> None:
     recorder = expand(
-        'A = ["x"]\nprefix_rule(A + ["b\\n"], match=["x \'b\n\'"])\n', "x.rules", NoChild(PROGRAM)
+        'A = ["x"]\nprefix_rule(A + ["b\\n"], match=[A + ["b\\n"]])\n', "x.rules", NoChild(PROGRAM)
     )
     assert [(rule.first, rule.rest) for rule in recorder.rules] == [("x", (("b\n",),))]
 
