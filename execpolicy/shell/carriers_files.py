@@ -189,17 +189,7 @@ def curl(program: str, entry: Entry, argv: Argv) -> Carried:
         value = option.value
         if value is None:
             continue
-        if option.name in (
-            "-d",
-            "--data",
-            "--data-binary",
-            "--data-ascii",
-            "--json",
-            "-H",
-            "--header",
-            "-w",
-            "--write-out",
-        ):
+        if option.name in AT_FILE:
             if value.prefix.startswith("@"):
                 pad.touch(tail(value, 1), Access.READ, f"`{option.name}` of curl")
         elif option.name in ("-F", "--form", "--data-urlencode", "--variable", "--url-query"):
