@@ -3,8 +3,74 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from execpolicy.lang.format import format_text
+from execpolicy.decision import Layer
+from execpolicy.lang.format import format_text, meaning
+from execpolicy.lang.lower import parse_rules
+from execpolicy.lang.parser import parse
+
+gaps = st.sampled_from(["", " ", "\n", "  \n\n\n", " # c\n", "\n# own line\n  # and another\n", "\t", "\r\n"])
+atoms = st.sampled_from(['"a"', "'b'", "r'\\d'", '"""x\ny"""', "A", "True", "7", '"é\\n"', f'"{"w" * 70}"'])
+
+
+def joined(parts: list[str], opening: str, closing: str) -> st.SearchStrategy[str]:
+    count = 2 * len(parts) + 1
+    return st.lists(gaps, min_size=count, max_size=count).map(
+        lambda some: (
+            opening
+            + ",".join(f"{some[2 * index]}{part}{some[2 * index + 1]}" for index, part in enumerate(parts))
+            + (f",{some[-1]}" if parts and some[-1] else some[-1])
+            + closing
+        )
+    )
+
+
+values: st.SearchStrategy[str] = st.recursive(
+    atoms,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).flatmap(lambda some: joined(some, "[", "]")),
+        st.lists(st.tuples(atoms, inner), max_size=2).flatmap(
+            lambda some: joined([f"{key}: {value}" for key, value in some], "{", "}")
+        ),
+        st.lists(inner, max_size=2).flatmap(lambda some: joined(some, "glob(", ")")),
+        st.tuples(inner, gaps, inner).map(lambda three: f"({three[0]}{three[1]} + {three[2]})"),
+        st.tuples(inner, inner).map(lambda two: f"(not {two[0]} and {two[1]} or A not in {two[1]})"),
+    ),
+    max_leaves=6,
+)
+declarations = st.lists(st.tuples(st.sampled_from(["k = ", "pattern=", ""]), values), max_size=4).flatmap(
+    lambda some: joined([f"{key}{value}" for key, value in some], "prefix_rule(", ")")
+)
+files = st.lists(
+    st.tuples(
+        st.sampled_from(["", "# above\n", "\n\n\n"]),
+        st.one_of(declarations, values.map(lambda value: f"A = {value}")),
+        st.sampled_from(["\n", " # behind\n", ";", "\n\n# own\n"]),
+    ).map("".join),
+    max_size=4,
+).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(files)
+def test_whatever_reads_is_formatted_once_and_means_the_same(text: str) -> None:
+    before, broken = parse(text, "x.rules")
+    assert broken == ()
+    once = format_text(text, "x.rules").text
+    assert once is not None
+    after, broken = parse(once, "x.rules")
+    assert broken == ()
+    assert meaning(after) == meaning(before)
+    assert sorted(one.text for one in after.comments) == sorted(one.text for one in before.comments)
+    assert format_text(once, "x.rules").text == once
+
+
+@settings(max_examples=300, deadline=None)
+@given(files)
+def test_the_quick_ways_give_the_rules_of_the_parser(text: str) -> None:
+    assert parse_rules(text, "x", Layer.USER) == parse_rules(text, "x", Layer.USER, fast=False)
 
 
 @pytest.mark.parametrize(
