@@ -131,6 +131,11 @@ class Lexer:
 
     def blanks(self) -> str:
         """Skip blanks and a comment; the character that comes next, empty at the end."""
+        if self.pos >= self.end:
+            return ""
+        char = self.text[self.pos]
+        if char not in " \t#":
+            return char
         match = _BLANKS.match(self.text, self.pos)
         assert match is not None
         if match.start(1) >= 0 and self.cuts:
