@@ -162,7 +162,14 @@ class Declarations:
         )
         if meta.id not in self._ids:
             self._ids[meta.id] = fields.call.span
+        if decision is not None or (default is not None and not fields.has("decision")):
+            fields.forgive()
         return meta
+
+    def _add(self, rule: rules.Rule, fields: Fields) -> None:
+        """Keeps a well-formed rule, and one that only tightens and is wrong in what does not narrow it."""
+        if not fields.broken and (not fields.flawed or rule.meta.decision is not Decision.ALLOW):
+            self.rules.append(rule)
 
     def _id(self, fields: Fields) -> str | None:
         given = fields.text("id")
@@ -258,8 +265,9 @@ class Declarations:
     # --- the declarations -------------------------------------------------------------------
 
     def _prefix_rule(self, fields: Fields) -> None:
-        fields.need("pattern")
+        match, not_match = self._examples(fields, "match"), self._examples(fields, "not_match")
         meta = self._meta(fields, Decision.ALLOW)
+        fields.need("pattern")
         pattern = self._pattern(fields)
         canonical = fields.value("canonical_matching")
         truth = _truth(canonical)
@@ -271,11 +279,10 @@ class Declarations:
             canonical=bool(truth),
             unless=self._unless(fields),
             when=self._when(fields),
-            match=self._examples(fields, "match"),
-            not_match=self._examples(fields, "not_match"),
+            match=match,
+            not_match=not_match,
         )
-        if not fields.broken:
-            self.rules.append(rule)
+        self._add(rule, fields)
 
     def _pattern(self, fields: Fields) -> tuple[rules.Element, ...]:
         value = fields.value("pattern")
@@ -295,8 +302,9 @@ class Declarations:
         return elements or ()
 
     def _command_rule(self, fields: Fields) -> None:
-        fields.need("program")
+        match, not_match = self._examples(fields, "match"), self._examples(fields, "not_match")
         meta = self._meta(fields, None)
+        fields.need("program")
         program = self._word(fields, "program")
         rule = rules.CommandRule(
             meta=meta,
@@ -306,11 +314,10 @@ class Declarations:
             args=self._elements(fields, "args"),
             unless=self._unless(fields),
             when=self._when(fields),
-            match=self._examples(fields, "match"),
-            not_match=self._examples(fields, "not_match"),
+            match=match,
+            not_match=not_match,
         )
-        if not fields.broken:
-            self.rules.append(rule)
+        self._add(rule, fields)
 
     def _subcommand(self, fields: Fields) -> tuple[rules.WordPattern, ...]:
         value = fields.value("subcommand")
@@ -354,18 +361,18 @@ class Declarations:
         )
 
     def _path_rule(self, fields: Fields) -> None:
-        fields.need("paths", "access")
+        match, not_match = self._examples(fields, "match"), self._examples(fields, "not_match")
         meta = self._meta(fields, None)
+        fields.need("paths", "access")
         rule = rules.PathRule(
             meta=meta,
             paths=self._paths(fields),
             access=self._access(fields),
             when=self._when(fields),
-            match=self._examples(fields, "match"),
-            not_match=self._examples(fields, "not_match"),
+            match=match,
+            not_match=not_match,
         )
-        if not fields.broken:
-            self.rules.append(rule)
+        self._add(rule, fields)
 
     def _paths(self, fields: Fields) -> tuple[rules.Glob, ...]:
         value = fields.value("paths")
@@ -404,8 +411,8 @@ class Declarations:
         return frozenset(found)
 
     def _network_rule(self, fields: Fields) -> None:
-        fields.need("host")
         meta = self._meta(fields, None)
+        fields.need("host")
         host, port = self._host(fields, meta.decision)
         given = fields.value("port")
         if isinstance(given, Number) and 0 < given.number < 65536:
@@ -419,8 +426,7 @@ class Declarations:
             protocol=fields.choice("protocol", PROTOCOLS),
             when=self._when(fields),
         )
-        if not fields.broken:
-            self.rules.append(rule)
+        self._add(rule, fields)
 
     def _host(self, fields: Fields, decision: Decision) -> tuple[str, int | None]:
         text = fields.text("host", blank=True)
@@ -435,8 +441,8 @@ class Declarations:
         return host, port if decision is Decision.ALLOW else None
 
     def _tool_rule(self, fields: Fields) -> None:
-        fields.need("tool")
         meta = self._meta(fields, None)
+        fields.need("tool")
         rule = rules.ToolRule(
             meta=meta,
             tool=self._word(fields, "tool") or rules.Exact(""),
@@ -444,8 +450,7 @@ class Declarations:
             arguments=self._arguments(fields),
             when=self._when(fields),
         )
-        if not fields.broken:
-            self.rules.append(rule)
+        self._add(rule, fields)
 
     def _arguments(self, fields: Fields) -> tuple[tuple[str, rules.WordPattern], ...]:
         value = fields.value("arguments")

@@ -25,6 +25,7 @@ class Fields:
         self.name = name
         self.evaluator = evaluator
         self.broken = False
+        self.flawed = False  # something is wrong, but not with what the rule is about
         self._report = evaluator.report
         self._given: dict[str, syntax.Argument] = {}
         self._bind(keys, positional)
@@ -32,6 +33,11 @@ class Fields:
     def report(self, code: str, message: str, span: Span, label: str = "", help: str = "") -> None:
         self.broken = True
         self._report(code, message, span, label, help)
+
+    def forgive(self) -> None:
+        """What was wrong so far does not touch what the rule is about."""
+        self.flawed |= self.broken
+        self.broken = False
 
     def _bind(self, keys: tuple[str, ...], positional: int) -> None:
         place = 0

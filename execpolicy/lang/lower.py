@@ -141,6 +141,7 @@ class _Reading:
 
     def parsed(self) -> Parsed:
         source, made = self.source, self.declarations
+        self.diagnostics.sort(key=lambda diagnostic: diagnostic.span.start)
         if self.unshown:
             message = f"{self.unshown} more errors are not shown"
             note = Diagnostic(

@@ -312,6 +312,25 @@ def test_a_broken_declaration_hides_nothing_behind_it() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        pytest.param('prefix_rule(["a"], decision="deny", owner=1)', True, id="deny-with-a-bad-owner"),
+        pytest.param('prefix_rule(["a"], decision="ask", foo=1)', True, id="ask-with-an-unknown-key"),
+        pytest.param('prefix_rule(["a"], decision="deny", match=[1])', True, id="deny-with-a-bad-example"),
+        pytest.param('prefix_rule(["a"], decision="allow", owner=1)', False, id="allow-with-a-bad-owner"),
+        pytest.param('prefix_rule(["a", []], decision="deny", owner=1)', False, id="deny-without-a-pattern"),
+        pytest.param('prefix_rule(decision="deny")', False, id="deny-of-nothing"),
+        pytest.param('prefix_rule(["a"], decision="dney")', False, id="no-decision"),
+        pytest.param('prefix_rule(["a"], decision="deny", when=foo)', False, id="deny-under-a-bad-condition"),
+    ],
+)
+def test_what_only_tightens_outlives_a_mistake_beside_it(text: str, kept: bool) -> None:
+    parsed = read(text)
+    assert parsed.diagnostics
+    assert bool(parsed.file.rules) == kept
+
+
 def test_ids_are_unique_in_a_file() -> None:
     parsed = read(
         'prefix_rule(["a"]); prefix_rule(["b"])\nprefix_rule(["c"], id="x")\nprefix_rule(["d"], id="x")\n'
