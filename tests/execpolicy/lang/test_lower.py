@@ -305,7 +305,7 @@ def test_a_broken_declaration_hides_nothing_behind_it() -> None:
         "x = ***\n"
         'prefix_rule(pattern = ["f"])\n'
     )
-    assert [item.code for item in parsed.diagnostics] == ["E003", "E002", "E004", "E012", "E014", "E005"]
+    assert [item.code for item in parsed.diagnostics] == ["E003", "E002", "E004", "E014", "E012", "E005"]
     assert [rule.pattern for rule in parsed.file.rules if isinstance(rule, rules.PrefixRule)] == [
         (Exact("b"),),
         (Exact("f"),),
