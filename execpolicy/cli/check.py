@@ -42,10 +42,9 @@ def check_as_codex(words: Sequence[str]) -> int:
 
 def answer(asked: Asked) -> int:
     """Print the answer; the exit status is 0 allow, 10 ask, 11 deny, 1 failed."""
-    folder = Path(asked.folder)
-    if not folder.is_dir():
+    place = Place.of(asked.folder)
+    if place is None:
         return failed(asked, f"`{asked.folder}` is no folder")
-    place = Place.of(folder)
     loaded = load(asked, place)
     if loaded is None:
         return FAILED
@@ -87,11 +86,17 @@ class Place:
     home: Path
 
     @staticmethod
-    def of(folder: Path) -> Place:
+    def of(folder: str) -> Place | None:
+        """None: there is no such folder."""
         from execpolicy.bundle.machine import workspace_of
 
-        home = Path(os.path.abspath(os.environ.get("AGENT_HOME") or os.path.expanduser("~/.agent")))
-        here = Path(os.path.realpath(folder))
+        try:
+            home = Path(os.path.abspath(os.environ.get("AGENT_HOME") or os.path.expanduser("~/.agent")))
+            here = Path(os.path.realpath(folder, strict=True))
+        except (OSError, ValueError):
+            return None
+        if not here.is_dir():
+            return None
         return Place(here, workspace_of(here, home), home)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from execpolicy.cli.asked import Asked, Format
 from execpolicy.cli.check import FAILED, STATUS, Place, context_of, failed, load
@@ -16,10 +15,9 @@ from execpolicy.shell.analyse import analyse, analyse_argv
 
 def explain(asked: Asked) -> int:
     """Print the trace; the exit status is that of `check`."""
-    folder = Path(asked.folder)
-    if not folder.is_dir():
+    place = Place.of(asked.folder)
+    if place is None:
         return failed(asked, f"`{asked.folder}` is no folder")
-    place = Place.of(folder)
     loaded = load(asked, place)
     if loaded is None:
         return FAILED

@@ -212,23 +212,34 @@ def _tree(entries: list[tuple[tuple[str, ...], int]], depth: int, decisions: byt
 # --- looking up -----------------------------------------------------------------------------
 
 
-def prefix_candidates(tree: Tree, words: Sequence[Word], decisions: bytes) -> Iterator[int]:
-    """Rules of `tree` that can match a command whose words behind the program are `words`.
+def prefix_rules(tree: Tree, words: Sequence[Word]) -> Iterator[int]:
+    """Rules of `tree` that may match whatever its unknown words become: the known words lead to them."""
+    for word in words:
+        if isinstance(tree, int):
+            break
+        yield from tree[ENDS]
+        tree = tree[BELOW].get(word.text) if word.text is not None else None
+        if tree is None:
+            return
+    if isinstance(tree, int):
+        yield tree
+    else:
+        yield from tree[ENDS]
 
-    Below an unknown word no allow can be proven, so only asks and denies are looked for there.
-    """
+
+def possible_prefix_rules(tree: Tree, words: Sequence[Word], decisions: bytes) -> Iterator[int]:
+    """Asks and denies that lie behind an unknown word: what it becomes decides. No allow is proven there."""
     open_: list[tuple[Tree, int, bool]] = [(tree, 0, True)]
     while open_:
         node, at, sure = open_.pop()
         if isinstance(node, int):
-            if sure or decisions[node]:
+            if not sure and decisions[node]:
                 yield node
             continue
-        if not sure and not node[STRICTEST]:
-            continue
-        ends = node[ENDS]
-        if ends:
-            yield from ends if sure else (number for number in ends if decisions[number])
+        if not sure:
+            if not node[STRICTEST]:
+                continue
+            yield from (number for number in node[ENDS] if decisions[number])
         if at == len(words):
             continue
         word = words[at]
@@ -245,23 +256,27 @@ def prefix_candidates(tree: Tree, words: Sequence[Word], decisions: bytes) -> It
             )
 
 
-def command_candidates(bucket: Bucket, operands: Sequence[Listed], decisions: bytes) -> Iterator[int]:
-    """Command rules whose subcommand may be the first operand."""
+def command_rules(bucket: Bucket, operands: Sequence[Listed]) -> Iterator[int]:
+    """Command rules whose subcommand is a known word that may be the first operand."""
     yield from bucket.loose
-    if not bucket.commands:
-        return
-    seen: set[str] = set()
+    for listed in operands:
+        word = listed.word if isinstance(listed, Perhaps) else listed
+        if word.text is not None:
+            yield from bucket.commands.get(word.text, ())
+        if not isinstance(listed, Perhaps) and not word.many:
+            return
+
+
+def possible_command_rules(bucket: Bucket, operands: Sequence[Listed], decisions: bytes) -> Iterator[int]:
+    """Asks and denies whose subcommand an unknown word may become."""
     for listed in operands:
         word = listed.word if isinstance(listed, Perhaps) else listed
         if word.text is None:
             for key, numbers in bucket.commands.items():
-                if key not in seen and (word.many or key.startswith(word.prefix)):
-                    seen.add(key)
+                if word.many or key.startswith(word.prefix):
                     yield from (number for number in numbers if decisions[number])
-            if word.many:
-                return
-        elif word.text not in seen:
-            seen.add(word.text)
-            yield from bucket.commands.get(word.text, ())
+        if word.many and word.text is None:
+            # The words behind it may be the first operand as well; all rules have been named.
+            return
         if not isinstance(listed, Perhaps):
             return

@@ -17,7 +17,9 @@ from execpolicy.engine.words import NO, YES, Places, fits_text
 from execpolicy.facts import Access, CommandFacts, FileAccess, Word
 from execpolicy.lang.rules import CommandRule, NetworkRule, PathRule, PrefixRule, ToolRule
 
-MANY = 16  # matches of one part that are shown and counted; the strictest come first
+MANY = 16  # rules of one part that an unknown word may reach and that are shown; one is enough for an ask
+LOOKED_AT = 5_000  # such rules that are matched; where there are more, the answer is an ask
+TOO_MANY = "more rules than are looked at may be about a word that is not known"
 
 
 def judge_command(policy: Policy, facts: CommandFacts, context: CheckContext) -> list[Judged]:
@@ -63,26 +65,42 @@ def _bare(policy: Policy, facts: CommandFacts) -> Judged:
 
 
 def _spoken_rules(policy: Policy, view: CommandView) -> Iterator[Spoken]:
-    context, places = view.context, view.places
-    possible = 0
     for number in policy.candidates(view):
-        rule = policy.rules[number]
-        layer = Layer(policy.layers[number])
-        if isinstance(rule, PrefixRule):
-            certainty = match_prefix(rule, view, policy.hosts, layer)
-        elif isinstance(rule, CommandRule):
-            certainty = match_command(rule, view, policy.hosts, layer)
-        else:
-            continue
-        if certainty is NO or expired(rule.meta, context):
-            continue
-        if certainty is Certainty.MAYBE:
-            # One is enough for an ask: a policy of any size is answered at once.
-            possible += 1
-            if possible > MANY:
-                continue
-        opened = opening(policy, rule.meta, layer, context, places) if policy.exceptions else None
-        yield Spoken(number, layer, rule.meta, certainty, about(rule, view.facts, view), opened)
+        one = _spoken(policy, number, view)
+        if one is not None:
+            yield one
+    if all(word.text is not None for word in view.facts.argv):
+        return
+    found: set[int] = set()
+    enforced = 0
+    for number in policy.possible(view):
+        if enforced == MANY:
+            return
+        if len(found) == LOOKED_AT:
+            view.unread = not enforced
+            return
+        one = _spoken(policy, number, view) if number not in found else None
+        found.add(number)
+        if one is not None:
+            yield one
+            enforced += one.enforced
+
+
+def _spoken(policy: Policy, number: int, view: CommandView) -> Spoken | None:
+    """The rule of that number, if it matches."""
+    context = view.context
+    rule = policy.rules[number]
+    layer = Layer(policy.layers[number])
+    if isinstance(rule, PrefixRule):
+        certainty = match_prefix(rule, view, policy.hosts, layer)
+    elif isinstance(rule, CommandRule):
+        certainty = match_command(rule, view, policy.hosts, layer)
+    else:
+        return None
+    if certainty is NO or expired(rule.meta, context):
+        return None
+    opened = opening(policy, rule.meta, layer, context, view.places) if policy.exceptions else None
+    return Spoken(number, layer, rule.meta, certainty, about(rule, view.facts, view), opened)
 
 
 def _command(policy: Policy, view: CommandView) -> Judged:
@@ -146,10 +164,13 @@ def _unread(policy: Policy, view: CommandView, speech: Speech) -> tuple[tuple[st
 
     Code that a program exists to run is covered by an allow for the program, of the layer that asks or a higher one.
     """
-    if not view.facts.unknowns and view.program.text is not None:
+    if not view.facts.unknowns and view.program.text is not None and not view.unread:
         return (), Decision.ALLOW
     unknowns = [unknown.why for unknown in view.facts.unknowns]
     hard = any(not unknown.code for unknown in view.facts.unknowns)
+    if view.unread:
+        unknowns.append(TOO_MANY)
+        hard = True
     if view.program.text is None:
         unknowns.insert(0, view.facts.argv[0].why or "the program")
         hard = True

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class CommandView:
     """A command with what matching works out about it, each at most once."""
 
-    __slots__ = ("_line", "context", "facts", "places", "program")
+    __slots__ = ("_line", "context", "facts", "places", "program", "unread")
 
     def __init__(self, facts: CommandFacts, context: CheckContext) -> None:
         self.facts = facts
@@ -40,6 +40,7 @@ class CommandView:
         self.places = places_of(facts, context)
         self.program = Program.of(facts, context, self.places)
         self._line: CommandLine | None = None
+        self.unread = False  # not every rule that an unknown word may reach was looked at
 
     @property
     def line(self) -> CommandLine:

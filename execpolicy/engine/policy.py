@@ -14,8 +14,10 @@ from execpolicy.engine.index import (
     Index,
     base_name,
     build,
-    command_candidates,
-    prefix_candidates,
+    command_rules,
+    possible_command_rules,
+    possible_prefix_rules,
+    prefix_rules,
 )
 from execpolicy.engine.match import CommandView
 from execpolicy.engine.words import canonical
@@ -60,12 +62,10 @@ class Policy:
         return fold(judge_command(self, facts, context), context)
 
     def candidates(self, view: CommandView) -> Iterator[int]:
-        """The numbers of the rules that can speak about a command, each once."""
+        """The numbers of the rules that can speak about a command with certainty, each once."""
         index = self.index
         yield from index.anywhere
-        names = view.program.names
-        if len(names) > 1:
-            names = tuple(dict.fromkeys(map(base_name, names)))
+        names = self._names(view)
         seen: set[int] = set()
         for name in names:
             for number in self._about(name, view):
@@ -73,16 +73,32 @@ class Policy:
                     seen.add(number)
                     yield number
 
+    def _names(self, view: CommandView) -> Sequence[str]:
+        names = view.program.names
+        return names if len(names) == 1 else tuple(dict.fromkeys(map(base_name, names)))
+
     def _about(self, name: str, view: CommandView) -> Iterator[int]:
         index = self.index
         bucket = index.programs.get(name)
         if bucket is not None:
             if bucket.prefixes is not None:
-                yield from prefix_candidates(bucket.prefixes, view.facts.argv[1:], index.decisions)
+                yield from prefix_rules(bucket.prefixes, view.facts.argv[1:])
             if bucket.commands or bucket.loose:
-                yield from command_candidates(bucket, view.line.operands, index.decisions)
+                yield from command_rules(bucket, view.line.operands)
         if index.caseless:
             yield from index.caseless.get(canonical(name), ())
+
+    def possible(self, view: CommandView) -> Iterator[int]:
+        """Asks and denies that speak only if an unknown word becomes the right one. Some come twice."""
+        index = self.index
+        for name in self._names(view):
+            bucket = index.programs.get(name)
+            if bucket is None:
+                continue
+            if bucket.prefixes is not None:
+                yield from possible_prefix_rules(bucket.prefixes, view.facts.argv[1:], index.decisions)
+            if bucket.commands:
+                yield from possible_command_rules(bucket, view.line.operands, index.decisions)
 
     def bucket(self, program: str) -> Bucket:
         """The rules about the program of this bare name."""

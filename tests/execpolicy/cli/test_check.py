@@ -120,6 +120,40 @@ def test_a_broken_layer_is_told_and_the_rest_is_in_force(rules: Path) -> None:
     assert b"bad.rules" in done.stderr
 
 
+def test_words_that_are_no_text(rules: Path) -> None:
+    command = [sys.executable, "-I", "-m", "execpolicy", "check", "--rules", str(rules)]
+    for form in ("text", "json"):
+        done = subprocess.run(
+            [*command, "--format", form, "--", b"g\xff\x1b[31m"], capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (10, b"")
+        assert b"\x1b" not in done.stdout
+
+
+def test_a_reader_that_goes_away(rules: Path) -> None:
+    command = [sys.executable, "-I", "-m", "execpolicy", "check", "--rules", str(rules), "--stdin"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.write(b"git status\n" * 2000)
+        process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 1
+
+
+def test_a_folder_that_is_gone(rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    done = run("check", "--rules", str(rules), "--", "git", "status")
+    assert (done.returncode, done.stderr) == (1, b"error: `.` is no folder\n")
+
+
 def test_codex_has_its_own_words() -> None:
     assert codex_words(["--rules", "a", "--format", "codex", "git"]) == ["--rules", "a", "git"]
     assert codex_words(["--format=codex", "--pretty", "git"]) == ["--pretty", "git"]
@@ -255,7 +289,7 @@ def test_explain_names_the_rules_that_did_not_speak(rules: Path) -> None:
                 "-r",
                 "",
             ]
-        ),  # fmt: skip
+        ),
         max_size=6,
     )
 )

@@ -368,3 +368,23 @@ class Disk:
 def test_identity(command: str, disk: Disk, rules: str, want: Decision) -> None:
     context = replace(CONTEXT, resolver=disk)
     assert check_argv(command.split(), policy(RULES + rules), context).decision is want
+
+
+# --- policies of any size -------------------------------------------------------------------------
+
+
+def test_an_unknown_word_under_very_many_rules() -> None:
+    text = "\n".join(f'prefix_rule(pattern = ["git", "a{n}", "x"], decision = "deny")' for n in range(6000))
+    rules = layered(user=text + '\nprefix_rule(pattern = ["git"], decision = "allow")')
+    assert check("git $x x", rules, CONTEXT).decision is ASK
+    verdict = check("git $x y", rules, CONTEXT)  # not one of the rules fits, but not all were looked at
+    assert verdict.decision is ASK
+    assert len(verdict.matches) < 40
+
+
+def test_audit_rules_do_not_hide_a_deny() -> None:
+    quiet = "\n".join(
+        f'prefix_rule(pattern = ["git", "a{n}"], decision = "deny", mode = "audit")' for n in range(100)
+    )
+    loud = DENY_X.replace('["x"]', '["git", "push"]') + ALLOW_X.replace('["x"]', '["git"]')
+    assert check("git $x", layered(user=quiet + "\n" + loud), CONTEXT).decision is ASK
