@@ -39,6 +39,10 @@ class SourceText:
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
+    def offset(self, line: int, column: int = 1) -> int:
+        """The offset of a position; of a line past the last one, the end of the text."""
+        return self._starts[line - 1] + column - 1 if line <= len(self._starts) else len(self.text)
+
     def line(self, number: int) -> str:
         """The text of line `number` without its line end."""
         start = self._starts[number - 1]

@@ -26,7 +26,7 @@ from execpolicy.lang.expression import (
 )
 from execpolicy.lang.rules import AllOf, AnyOf, Exact, Glob, NoneOf, Regex, Within, WordPattern
 
-__all__ = ["BadPattern", "Matcher", "compile_path", "compile_word"]
+__all__ = ["Automaton", "BadPattern", "Matcher", "compile_path", "compile_word"]
 
 MAX_STATES: Final = 4_000  # of one pattern
 MAX_REMEMBERED: Final = 20_000  # steps of one pattern
@@ -57,9 +57,9 @@ def compile_word(pattern: WordPattern) -> Matcher:
         case Exact(text):
             return _Text(text)
         case Glob(glob):
-            return _Automaton(_net(read_glob(glob, ANY), search=False))
+            return Automaton(_net(read_glob(glob, ANY), search=False))
         case Regex(expression):
-            return _Automaton(_net(read_regex(expression), search=True))
+            return Automaton(_net(read_regex(expression), search=True))
         case AnyOf(options):
             return _Any(tuple(map(compile_word, options)))
         case AllOf(options):
@@ -74,7 +74,7 @@ def compile_word(pattern: WordPattern) -> Matcher:
 @lru_cache(maxsize=8192)
 def compile_path(pattern: Glob) -> Matcher:
     """The matcher of a glob over a path: `*` stays inside a folder, `**` does not. Raises `BadPattern`."""
-    return _Automaton(_net(read_glob(pattern.pattern, ANY_BUT_SLASH), search=False))
+    return Automaton(_net(read_glob(pattern.pattern, ANY_BUT_SLASH), search=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,9 @@ def _net(node: Node, *, search: bool) -> _Net:
     return net
 
 
-class _Automaton:
+class Automaton:
+    """The matcher of one glob or regular expression."""
+
     __slots__ = ("_follow", "_live", "_net", "_numbers", "_sets")
 
     def __init__(self, net: _Net) -> None:
@@ -241,6 +243,26 @@ class _Automaton:
                     seen.add(follow)
                     open_.append(follow)
         return True
+
+    # Walking the automaton one character at a time, to compare it with another.
+
+    def begin(self) -> frozenset[int]:
+        return self._close({0}, start=True, end=False)
+
+    def follow(self, states: frozenset[int], char: str) -> frozenset[int]:
+        return self._step(states, char)
+
+    def accepts(self, states: frozenset[int], *, start: bool) -> bool:
+        """Whether the text may end here; `start`: nothing is read yet."""
+        return 1 in self._close(set(states), start=start, end=True)
+
+    def alive(self, states: frozenset[int]) -> bool:
+        """What `may_match_prefix` says about a text that leads here."""
+        return bool(states & self._live)
+
+    def letters(self) -> list[str]:
+        """One character of every kind that the pattern tells apart."""
+        return self._letters()
 
     def _after(self, text: str) -> frozenset[int]:
         """The set of states once `text` is read."""
