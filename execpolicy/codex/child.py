@@ -72,6 +72,7 @@ def main() -> None:
         PLACE,
         Rewritten,
         excerpt,
+        line_of,
         message_of,
         place_of,
         reworded_value,
@@ -170,7 +171,15 @@ def main() -> None:
             starlark.eval(module, starlark.parse(PRELUDE_PATH, prelude, dialect), world)
             starlark.eval_with(options, module, tree, world)
         except starlark.StarlarkError as error:
-            return {"calls": calls, "error": str(error), "refusal": refusal[0] if refusal else None}
+            told = str(error)
+            found = PLACE.search(told)
+            read_as = line_of(rewritten(text).code, int(found["line"])) if found else ""
+            return {
+                "calls": calls,
+                "error": told,
+                "refusal": refusal[0] if refusal else None,
+                "line": read_as,
+            }
         except (Refused, RecursionError, MemoryError, ValueError, TypeError) as error:
             return {"calls": calls, "error": f"error: {error}", "refusal": refusal[0] if refusal else None}
         return {"calls": calls, "error": None, "refusal": None}

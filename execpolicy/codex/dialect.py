@@ -325,6 +325,12 @@ def _wanted(opened: list[str]) -> str:
             return "symbol ':'"
 
 
+def line_of(text: str, number: int) -> str:
+    """One line without its end; nothing behind the last one."""
+    lines = text.split("\n")
+    return lines[number - 1].rstrip("\r") if number <= len(lines) else ""
+
+
 def place_of(text: str, offset: int) -> tuple[int, int]:
     """Line and column, from 1."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)

@@ -13,10 +13,10 @@ from execpolicy.codex.dialect import (
     PLACE,
     call_end,
     excerpt,
+    line_of,
     message_of,
     place_of,
     reworded,
-    rewritten,
 )
 from execpolicy.lang import syntax
 from execpolicy.lang.literal import literal_rule
@@ -67,7 +67,15 @@ def expand(text: str, path: str, child: Child) -> Recorder:
         )
     if isinstance(reply["error"], str):
         refusal = reply["refusal"]
-        raise FileError(_told(reply["error"], text, path, refusal if isinstance(refusal, str) else None))
+        raise FileError(
+            _told(
+                reply["error"],
+                text,
+                path,
+                refusal if isinstance(refusal, str) else None,
+                str(reply.get("line", "")),
+            )
+        )
     return recorder
 
 
@@ -194,7 +202,7 @@ def _options(pattern: WordPattern) -> tuple[str, ...]:
 # --- errors ---------------------------------------------------------------------------------
 
 
-def _told(error: str, text: str, path: str, refusal: str | None) -> str:
+def _told(error: str, text: str, path: str, refusal: str | None, read: str) -> str:
     """The binding's account of an error as Codex gives it: the program as written, no prelude."""
     found = ERROR.search(error)
     if found is None:
@@ -209,43 +217,37 @@ def _told(error: str, text: str, path: str, refusal: str | None) -> str:
         line, column = int(place["line"]), int(place["column"])
         if message.startswith("Parse error"):
             message = reworded(message, _before(text, line, column))
-        rest = _rest(rest, text, path, line, column)
+        rest = _rest(rest, text, path, line, column, read)
     head = f"Traceback (most recent call last):\n{trace}" if trace else ""
     return f"{head}error: {message}{rest}"
 
 
 def _frame(frame: re.Match[str], text: str) -> str:
-    shown = _line(text, int(frame["line"])).strip()
+    shown = line_of(text, int(frame["line"])).strip()
     return f"  * {frame['path']}:{frame['line']}, in {frame['name']}\n" + (
         f"      {shown}\n" if shown else ""
     )
 
 
-def _line(text: str, number: int) -> str:
-    lines = text.split("\n")
-    return lines[number - 1].rstrip("\r") if number <= len(lines) else ""
-
-
 def _before(text: str, line: int, column: int) -> str:
     lines = text.split("\n")
-    return "\n".join([*lines[: line - 1], _line(text, line)[: column - 1]])
+    return "\n".join([*lines[: line - 1], line_of(text, line)[: column - 1]])
 
 
-def _rest(rest: str, text: str, path: str, line: int, column: int) -> str:
+def _rest(rest: str, text: str, path: str, line: int, column: int, read: str) -> str:
     """The excerpt, with the line as written where it was rewritten."""
-    read = _line(rewritten(text).code, line)
-    if read == _line(text, line) or f"{line} | {read}" not in rest:
+    if not read or read == line_of(text, line) or f"{line} | {read}" not in rest:
         return rest
     whole = column + rest.count("^") > len(read)
-    width = len(_line(text, line)) if whole else rest.count("^")
-    return "\n" + excerpt(text, path, line, min(column, len(_line(text, line))), width)
+    width = len(line_of(text, line)) if whole else rest.count("^")
+    return "\n" + excerpt(text, path, line, min(column, len(line_of(text, line))), width)
 
 
 def _call(text: str, path: str, frame: re.Match[str]) -> str:
     """Where the refused call stands: its name in the line of the innermost frame."""
     number = int(frame["line"])
     start = sum(len(line) + 1 for line in text.split("\n")[: number - 1])
-    code = _line(text, number)
+    code = line_of(text, number)
     found = BUILTIN.search(code) or re.search(r"\S", code)
     at = start + (found.start() if found else 0)
     line, column = place_of(text, at)
