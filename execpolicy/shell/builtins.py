@@ -43,6 +43,8 @@ def attribute(argv: tuple[Word, ...]) -> str | None:
             return "variable whose values are evaluated as arithmetic"
         if word.text is not None and word.text[:1] == "-" and "n" in word.text and argv[0].text != "export":
             return "variable that stands for another"
+        if word.text is not None and word.text[:1] in "+-" and set(word.text) & set("ulc"):
+            return "variable whose values are changed"
     return None
 
 
@@ -75,6 +77,8 @@ def note_changes(argv: tuple[Word, ...], state: State) -> None:
 def _folder(name: str, argv: tuple[Word, ...], state: State) -> None:
     operands = [word for word in argv[1:] if word.text not in ("-P", "-L", "-e", "-@", "--")]
     state.set("OLDPWD", None)
+    if "PWD" in state.values:
+        state.set("PWD", None)
     if name == "popd" or len(operands) > 1:
         state.cwd = Word.unknown("the folder before this one")
     elif not operands:
@@ -106,6 +110,9 @@ def _set(name: str, argv: tuple[Word, ...], state: State) -> None:
     if name == "read" and len(argv) == 1:
         state.set("REPLY", None)
     declares = name in ("declare", "typeset", "local", "export", "readonly")
+    freezes = name == "readonly" or (
+        declares and any((word.text or "")[:1] == "-" and "r" in (word.text or "") for word in argv[1:])
+    )
     for word in argv[1:]:
         if word.text is None:
             assigned = _NAME.match(word.prefix)
@@ -113,6 +120,8 @@ def _set(name: str, argv: tuple[Word, ...], state: State) -> None:
                 state.forget_values()
             else:
                 state.set(assigned[0], None)
+                if freezes:
+                    state.freeze(assigned[0])
             continue
         if declares and word.text.startswith("-") and any(char in word.text for char in "nrilux"):
             if any(char in word.text for char in "nilu"):
@@ -123,6 +132,8 @@ def _set(name: str, argv: tuple[Word, ...], state: State) -> None:
             if declares and word.text.startswith(f"{found}="):
                 value = word.text[len(found) + 1 :]
             state.set(found, value)
+            if freezes:
+                state.freeze(found)
     if name in ("read", "mapfile", "readarray"):
         state.set("REPLY", None)
         state.set("MAPFILE", None)

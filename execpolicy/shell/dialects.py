@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from execpolicy.shell.reader import read
+
 _BASH = frozenset({"bash", "rbash"})
 _POSIX = frozenset({"sh", "dash", "ash", "ksh", "mksh", "busybox"})
 # What bash reads in its own way and a POSIX shell may read otherwise.
@@ -29,3 +31,24 @@ def differs(text: str, dialect: str) -> str | None:
     if _COMMON.fullmatch(text) and not _NOT_COMMON.search(text):
         return None
     return f"text for {dialect}, which is not read"
+
+
+def may_be_eaten(text: str) -> bool:
+    """Whether taking lines out of a script on standard input may turn text in it into commands.
+
+    Commands that read standard input take lines of the script away. That is harmless as long as no
+    quotes, no array, no here-document and no continuation reaches over the end of a line.
+    """
+    lines = text.rstrip("\n").split("\n")
+    if len(lines) < 2:
+        return False
+    if len(lines) > 500:
+        return True
+    return any("<<" in line or "=(" in line or line.endswith("\\") or _open_quote(line) for line in lines)
+
+
+def _open_quote(line: str) -> bool:
+    if not any(mark in line for mark in "'\"`"):
+        return False
+    failure = read(line).failure
+    return failure is not None and failure.why.endswith("not closed")

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import cast
 
-from execpolicy.facts import Access, CommandFacts, ScriptFacts, Unknown, Word, WordKind
+from execpolicy.facts import Access, CommandFacts, FileAccess, ScriptFacts, Unknown, Word, WordKind
 from execpolicy.source import Span
 
 _WRITING = frozenset({Access.WRITE, Access.DELETE})
@@ -33,17 +33,7 @@ def facts_to_json(facts: ScriptFacts) -> dict[str, object]:
         for word in command.argv:
             if word.text is None:
                 note(Unknown(word.why or word.kind.value, word.span))
-        for access in command.files:
-            if access.access in _WRITING:
-                writes.append(
-                    {
-                        "path": access.path.text,
-                        "raw": access.path.raw,
-                        "access": access.access.value,
-                        "why": access.why,
-                        "span": _span(access.span),
-                    }
-                )
+        writes.extend(_access(access) for access in command.files if access.access in _WRITING)
     return {
         "commands": [_command(command) for command in facts.commands if command.argv],
         "writes": writes,
@@ -75,6 +65,16 @@ def _command(command: CommandFacts) -> dict[str, object]:
         "transparent": command.transparent,
         "shadowed": command.shadowed,
         "effects": sorted({effect.value for carrier in command.via for effect in carrier.effects}),
+    }
+
+
+def _access(access: FileAccess) -> dict[str, object]:
+    return {
+        "path": access.path.text,
+        "raw": access.path.raw,
+        "access": access.access.value,
+        "why": access.why,
+        "span": _span(access.span),
     }
 
 

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from execpolicy.facts import Assignment, Carrier, CommandFacts, Effect, FileAccess, Unknown, Word, WordKind
 from execpolicy.shell.builtins import attribute, note_changes, read_into
 from execpolicy.shell.carriers import Carried, ShellText, see_through
+from execpolicy.shell.dialects import may_be_eaten
 from execpolicy.shell.environment import hook
 from execpolicy.shell.expand import Expander
 from execpolicy.shell.state import State, joined
@@ -166,6 +167,8 @@ class Runner(Surface):
                     self.own_shell(text, inner, span)
                 self.text(text.text.text, self.new_shell(inner, functions, text.dialect), text.text.span)
         if carried.stdin is not None and stdin is not None:
+            if may_be_eaten(stdin):
+                self.doubt("input that the commands in it may read themselves", span)
             self.text(stdin, self.new_shell(inner, functions, carried.stdin.dialect), argv[0].span)
         if inner is state:
             state.via = via

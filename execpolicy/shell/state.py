@@ -13,6 +13,43 @@ NUMBERS = frozenset({"?", "$", "#", "UID", "EUID", "PPID", "RANDOM", "SECONDS", 
 FOLDERS = frozenset({"PWD", "HOME", "OLDPWD"})
 
 
+# Variables that do not keep what is assigned to them: bash sets them, or refuses.
+FICKLE = frozenset(
+    [
+        "UID",
+        "EUID",
+        "PPID",
+        "BASHOPTS",
+        "SHELLOPTS",
+        "BASH_VERSINFO",
+        "RANDOM",
+        "SRANDOM",
+        "SECONDS",
+        "LINENO",
+        "BASHPID",
+        "BASH_SUBSHELL",
+        "BASH_COMMAND",
+        "BASH_REMATCH",
+        "BASH_SOURCE",
+        "BASH_LINENO",
+        "BASH_ARGC",
+        "BASH_ARGV",
+        "BASH_ARGV0",
+        "BASH_CMDS",
+        "BASH_ALIASES",
+        "EPOCHSECONDS",
+        "EPOCHREALTIME",
+        "FUNCNAME",
+        "DIRSTACK",
+        "GROUPS",
+        "PIPESTATUS",
+        "HISTCMD",
+        "COLUMNS",
+        "LINES",
+        "COPROC",
+        "_",
+    ]
+)
 MAX_VARIABLES = 256  # beyond that no value is kept
 
 
@@ -33,6 +70,7 @@ class State:
     anything_set: bool = False  # something unread may have set any variable
     errexit: bool = False  # `set -e`: a command that fails ends the script
     stdin: str | None = None  # the text that standard input is known to be
+    frozen: frozenset[str] = FICKLE  # names for which an assignment may not hold
 
     def fork(self) -> State:
         return State(
@@ -46,6 +84,7 @@ class State:
             self.anything_set,
             self.errexit,
             self.stdin,
+            self.frozen,
         )
 
     def inside(self, what: str) -> State:
@@ -58,6 +97,8 @@ class State:
 
     def set(self, name: str, value: str | None) -> None:
         """`value` None: set to something that is not known."""
+        if name in self.frozen:
+            value = None
         if name not in self.touched:
             if len(self.touched) >= MAX_VARIABLES:
                 self.forget_values()
@@ -68,6 +109,10 @@ class State:
         self.values = {known: text for known, text in self.values.items() if known != name}
         if value is not None:
             self.values[name] = value
+
+    def freeze(self, name: str) -> None:
+        """The variable is read-only from here on."""
+        self.frozen |= {name}
 
     def define(self, name: str, *, certain: bool) -> None:
         """A function of this name is defined."""
@@ -90,6 +135,8 @@ class State:
             self.touched |= branch.touched
         self.anything_set = self.anything_set or branch.anything_set
         self.errexit = self.errexit and branch.errexit
+        if branch.frozen is not self.frozen:
+            self.frozen |= branch.frozen
         if branch.cwd is not self.cwd and branch.cwd != self.cwd:
             self.cwd = Word.unknown("folder that only one branch changes")
         if branch.functions is not self.functions:
@@ -110,6 +157,7 @@ class State:
         self.cwd = other.cwd
         self.anything_set = other.anything_set
         self.errexit = other.errexit
+        self.frozen = other.frozen
 
     def is_special(self, name: str) -> bool:
         """Whether the script left a variable of bash's own alone."""

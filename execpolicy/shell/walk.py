@@ -7,9 +7,10 @@ from typing import assert_never
 
 from execpolicy.facts import CommandFacts, Word
 from execpolicy.shell import arithmetic
+from execpolicy.shell.changes import NOTHING, ChangeFinder, Changes, arithmetic_changes
 from execpolicy.shell.dialects import differs
 from execpolicy.shell.expand import Expander
-from execpolicy.shell.lexer import MAX_DEPTH
+from execpolicy.shell.lexer import MAX_DEPTH, Budget
 from execpolicy.shell.reader import read
 from execpolicy.shell.run import Runner
 from execpolicy.shell.state import State
@@ -38,9 +39,16 @@ from execpolicy.shell.tree import (
 )
 from execpolicy.source import Span
 
+MAX_ROUNDS = 16  # of loops over words that are certain, one in the other
+
 
 class Walk(Runner):
     """Walks whole texts."""
+
+    def __init__(self, budget: Budget) -> None:
+        super().__init__(budget)
+        self.changes = ChangeFinder()
+        self.rounds_open = 1
 
     def text(self, source: str, state: State, span: Span, *, fixed: bool = True) -> None:
         """A text that a shell reads, in `state`, which it changes."""
@@ -51,6 +59,7 @@ class Walk(Runner):
             self.stop("nested too deeply", span)
             return
         self.budget.depth += 1
+        given, state.stdin = state.stdin, None
         script = read(source, self.budget, fixed=span if fixed else None)
         try:
             for line in script.lines:
@@ -61,6 +70,7 @@ class Walk(Runner):
             self.stop("more commands than can be judged", span)
         if script.failure is not None:
             self.stop(script.failure.why, script.failure.span)
+        state.stdin = given
         self.budget.depth -= 1
 
     def block(self, block: Block, state: State) -> None:
@@ -160,8 +170,11 @@ class Walk(Runner):
                 self.command(command.body, state.inside("coprocess"))
                 self.assigned(command.name, Span(command.start, command.end), state)
             case _:
+                # What is inside shares its input, and may read a part of it.
                 self.redirects_of(command.frame, state)
+                given, state.stdin = state.stdin, None
                 self.compound(command, state)
+                state.stdin = given
 
     def compound(
         self,
@@ -175,17 +188,17 @@ class Walk(Runner):
             case If():
                 self.branches(command, state)
             case While():
-                loop = self.loop(state, "loop")
+                loop = self.loop(state, command.condition, command.body)
                 self.block(command.condition, loop)
                 self.block(command.body, loop)
-                self.after_loop(state, loop)
+                state.merge(loop)
             case For():
                 self.for_loop(command, state)
             case ArithmeticFor():
                 self.arithmetic(command.header, state)
-                loop = self.loop(state, "loop")
+                loop = self.loop(state, command.body, extra=arithmetic_changes(command.header.text))
                 self.block(command.body, loop)
-                self.after_loop(state, loop)
+                state.merge(loop)
             case Case():
                 self.word_parts(command.subject, state)
                 reached = state.fork()
@@ -218,23 +231,57 @@ class Walk(Runner):
         for branch in ends:
             state.merge(branch)
 
-    def loop(self, state: State, what: str) -> State:
+    def loop(self, state: State, *bodies: Block, extra: Changes = NOTHING) -> State:
         """The state inside a loop: what a round before may have changed is not certain."""
-        loop = state.inside(what)
-        loop.forget()
+        loop = state.inside("loop")
+        changes = extra
+        for body in bodies:
+            changes |= self.changes.block(body)
+        if changes.anything or not changes.called.isdisjoint(state.functions):
+            loop.forget()
+            return loop
+        for name in changes.names:
+            loop.set(name, None)
+        if changes.folder:
+            loop.cwd = Word.unknown("folder that a round of the loop changes")
         return loop
 
-    def after_loop(self, state: State, loop: State) -> None:
-        state.merge(loop)
-
     def for_loop(self, command: For, state: State) -> None:
-        if command.words is not None:
-            for node in command.words:
-                self.word_parts(node, state)
-        loop = self.loop(state, "loop")
-        self.assigned(command.name, Span(command.frame.start, command.frame.end), loop)
-        self.block(command.body, loop)
-        self.after_loop(state, loop)
+        for node in command.words or ():
+            self.word_parts(node, state)
+        span = Span(command.frame.start, command.frame.end)
+        base = self.loop(state, command.body)
+        values = self.rounds(command, state)
+        if not values:
+            self.assigned(command.name, span, base)
+            self.block(command.body, base)
+            state.merge(base)
+            return
+        self.rounds_open *= len(values)
+        for value in values:
+            each = base.fork()
+            self.assigned(command.name, span, each)
+            each.set(command.name, value)
+            self.block(command.body, each)
+            state.merge(each)
+        self.rounds_open //= len(values)
+
+    def rounds(self, command: For, state: State) -> list[str]:
+        """The values of a loop variable, if they are few and certain; else none."""
+        words = command.words
+        if not words or len(words) > MAX_ROUNDS:
+            return []
+        changes = self.changes.block(command.body)
+        if changes.anything or command.name in changes.names:
+            return []
+        if not changes.called.isdisjoint(state.functions):
+            return []
+        expander = Expander(state, kind_of)
+        expanded = [word.text for node in words for word in expander.words(node)]
+        texts = [text for text in expanded if text is not None]
+        if len(texts) != len(expanded) or len(texts) * self.rounds_open > MAX_ROUNDS:
+            return []
+        return texts
 
     def test(self, operator: str, words: tuple[WordNode, ...], state: State) -> None:
         for node in words:

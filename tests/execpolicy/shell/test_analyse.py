@@ -67,6 +67,18 @@ CASES = {
     "variable-after-and": ("v=a && p $v", [["p", "a"]]),
     "variable-with-glob": ("v='*'; p $v; p \"$v\"", [["p", "<*..>"], ["p", "*"]]),
     "field-separator": ("IFS=,; v=a,b; p $v", [["p", "<?..>"]]),
+    "loop-over-words": ("for i in a b; do p $i; done", [["p", "a"], ["p", "b"]]),
+    "loop-over-unknown": ("for i in a $x; do p $i; done", [["p", "<?..>"]]),
+    "loop-keeps": ("v=a; for i in $x; do p $v; done", [["p", "a"]]),
+    "loop-changes": ("v=a; while p; do q $v; v=b; done", [["p"], ["q", "<?..>"]]),
+    "loop-changes-name": ("for i in a b; do p $i; i=c; done", [["p", "<?..>"]]),
+    "loop-calls": ("f() { v=b; }; v=a; while p; do q $v; f; done", [["p"], ["q", "<?..>"], ["f"]]),
+    "loop-reads": ("v=a; while read v; do q $v; done", [["read", "v"], ["q", "<?..>"]]),
+    "loop-arithmetic": ("v=1; while p; do q $v; ((v++)); done", [["p"], ["q", "<?..>"]]),
+    "nested-loops": ("for i in a b; do for j in c d; do p $i$j; done; done",
+                     [["p", "ac"], ["p", "ad"], ["p", "bc"], ["p", "bd"]]),
+    "read-only": ("readonly v=a\nv=b\np $v", [["readonly", "v=a"], ["p", "<?..>"]]),
+    "bash-sets-it": ("RANDOM=1; p x$RANDOM; PWD=a; cd b; p $PWD", [["p", "<x?..>"], ["cd", "b"], ["p", "<?..>"]]),
     "appended": ("v=a; v+=b; p $v", [["p", "<?..>"]]),
     "read": ("v=a; read v; p $v", [["read", "v"], ["p", "<?..>"]]),
     "unset": ("v=a; unset v; p x $v", [["unset", "v"], ["p", "x", "<?..>"]]),
@@ -211,6 +223,7 @@ DOUBTS = {
     "prompt": "p ${x@P}",
     "indirect": "p ${!x}",
     "integer": "declare -i n; n=x",
+    "capitals": "declare -u v; v=a",
     "reference": "declare -n r=x",
     "search-path": "PATH=x p",
     "search-path-alone": "PATH=x; p",
@@ -225,6 +238,9 @@ DOUBTS = {
     "eval-of-unknown": 'eval "$x"',
     "unknown-input": "p | bash",
     "unknown-program": "python3 x.py",
+    "input-is-shared": "echo p | { bash; } <<'E'\nq\nE",
+    "input-is-shared-in-text": "echo p | bash -c 'read x; bash'",
+    "input-may-be-eaten": "bash <<'E'\nread x\n'\nrm y\n'\nE",
     "other-shell": "zsh -c 'p *(e:q:)'",
     "dash-reads-otherwise": "dash -c \"p $'a\\\\'; q #'\"",
 }
@@ -250,6 +266,7 @@ SURE = {
     "loop": 'for f in *.c; do p "$f"; done',
     "function": "f() { p; }; f",
     "quoted-shell": "bash -c 'p a'",
+    "fed-shell": "bash <<'E'\nif p; then\n  q 'a b'\nfi\nE",
     "plain-sh": "sh -c 'p a && q'",
 }
 
@@ -277,6 +294,8 @@ FOLDERS = {
     "function-may-change-it": ("f() { cd x; }; f; p", "?"),
     "search-path": ("CDPATH=x; cd a && p", "?"),
     "eval": ("eval 'cd a' && p", "?"),
+    "loop": ("cd a && for i in $x; do p; done", "a"),
+    "loop-changes-it": ("cd a && for i in $x; do cd b; p; done", "?"),
     "env": ("env -C a p", "a"),
 }
 
