@@ -25,7 +25,7 @@ ACTIONS = [
     pytest.param(
         'f=$(mktemp) && d=$(mktemp -d) && echo x > "$f" && mv "$f" "$d/" && rm -r "$d"', id="mktemp"
     ),
-    pytest.param("echo x > /var/tmp/agent-legit && rm /var/tmp/agent-legit", id="var-tmp"),
+    pytest.param('f=$(mktemp -p /var/tmp) && rm "$f"', id="var-tmp"),
     pytest.param("cat <<< here && cat <(echo there) && echo x | tee /dev/null", id="shell-plumbing"),
     pytest.param(
         "test -r /etc/passwd && ls /usr/bin > /dev/null && head -c 8 /dev/urandom | wc -c", id="read"
