@@ -65,7 +65,8 @@ def _same(path: str, descriptor: int) -> bool:
 def _release(path: str, descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _same(path, descriptor):
+        # One with write bits is not ours: somebody has made it meanwhile, for himself.
+        if not os.fstat(descriptor).st_mode & 0o222 and _same(path, descriptor):
             os.rmdir(path)
     except OSError:
         pass  # held by another run, or no longer empty: somebody's own folder now

@@ -30,6 +30,13 @@ def test_what_somebody_put_there_stays(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs"]
 
 
+def test_an_empty_folder_of_somebody_stays(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    with standing((str(tmp_path / "theirs"),)):
+        pass
+    assert (tmp_path / "theirs").is_dir()
+
+
 def test_one_that_cannot_be_had_does_not_hang_and_releases_the_others(tmp_path: Path) -> None:
     (tmp_path / "held").mkdir()
     holder = os.open(tmp_path / "held", os.O_RDONLY)
