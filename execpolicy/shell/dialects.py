@@ -16,9 +16,9 @@ _NOT_POSIX = re.compile(
     r"""|\{[A-Za-z_]\w*\}[<>]|\\c|~[+-]|(?<![\w-])[0-9]{2,}[<>]|;;?&"""
 )
 # What every shell of this kind reads alike: words, simple quotes, lists, pipes, plain redirections.
-_COMMON = re.compile(
-    r"""(?:[A-Za-z0-9_./:@%+, \t\n;|&-]|(?<!\S)'[^'!\\]*'(?!\S)|(?<!\S)"[^"$`\\!]*"(?!\S)|>)*"""
-)
+_COMMON = re.compile(r"""(?:[A-Za-z0-9_./: \t\n;|&-]|(?<!\S)'[^'!\\]*'(?!\S)|(?<!\S)"[^"$`\\!]*"(?!\S)|>)*""")
+_PLAINEST = re.compile(r"[A-Za-z0-9_./: -]*")  # where even quotes are other ones: cmd, PowerShell
+_NEITHER = frozenset({"cmd", "cmd.exe", "powershell", "pwsh", "powershell.exe", "pwsh.exe"})
 _NOT_COMMON = re.compile(r"(?<!\S)[=+%]|&>|\|&|;[|;]|>&|>[(|!]|\bfunction\b|[;&|]\s*-")
 
 
@@ -28,6 +28,8 @@ def differs(text: str, dialect: str) -> str | None:
         return None
     if dialect in _POSIX:
         return f"text that {dialect} may read differently than bash" if _NOT_POSIX.search(text) else None
+    if dialect in _NEITHER:
+        return None if _PLAINEST.fullmatch(text) else f"text for {dialect}, which is not read"
     if _COMMON.fullmatch(text) and not _NOT_COMMON.search(text):
         return None
     return f"text for {dialect}, which is not read"

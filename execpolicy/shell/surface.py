@@ -72,9 +72,13 @@ class Surface:
                 case Text():
                     pass
                 case Substitution():
-                    self.block(part.body, state.inside("substitution"))
+                    inside = state.inside("substitution")
+                    inside.errexit = False  # a substitution does not inherit it
+                    self.block(part.body, inside)
                 case ProcessSubstitution():
-                    self.block(part.body, state.inside("process substitution"))
+                    inside = state.inside("process substitution")
+                    inside.errexit = False
+                    self.block(part.body, inside)
                 case Parameter():
                     self.parameter(part, state)
                 case Arithmetic():

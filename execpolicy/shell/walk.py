@@ -100,6 +100,7 @@ class Walk(Runner):
         if items[0].background:
             state = state.inside("background")
         current = state.fork()  # goes on as if all went well
+        current.errexit = False  # it does not count inside of such a list
         stopped: State | None = None  # what is certain wherever the chain stopped before
         certain = True  # whether all before succeeded when this one runs
         for item in items:
@@ -122,12 +123,19 @@ class Walk(Runner):
                 failed.cwd = folder
                 stopped = either(stopped, failed)
             stopped = either(stopped, current)
+        strict = state.errexit
         state.take(current if stopped is None else either(stopped, current))
+        state.errexit = strict
 
     def pipeline(self, pipeline: Pipeline, state: State) -> None:
         commands = pipeline.commands
         if len(commands) == 1:
+            strict = state.errexit
+            if pipeline.negated:
+                state.errexit = False
             self.command(commands[0], state)
+            if pipeline.negated:
+                state.errexit = strict
             return
         stdin: str | None = None
         for command in commands:
@@ -189,7 +197,7 @@ class Walk(Runner):
                 self.branches(command, state)
             case While():
                 loop = self.loop(state, command.condition, command.body)
-                self.block(command.condition, loop)
+                self.condition(command.condition, loop)
                 self.block(command.body, loop)
                 state.merge(loop)
             case For():
@@ -220,7 +228,7 @@ class Walk(Runner):
     def branches(self, command: If, state: State) -> None:
         ends: list[State] = []
         for condition, body in command.branches:
-            self.block(condition, state)
+            self.condition(condition, state)
             branch = state.inside("branch")
             self.block(body, branch)
             ends.append(branch)
@@ -230,6 +238,12 @@ class Walk(Runner):
             ends.append(branch)
         for branch in ends:
             state.merge(branch)
+
+    def condition(self, block: Block, state: State) -> None:
+        """A list whose failing ends nothing, whatever `set -e` says."""
+        strict, state.errexit = state.errexit, False
+        self.block(block, state)
+        state.errexit = strict
 
     def loop(self, state: State, *bodies: Block, extra: Changes = NOTHING) -> State:
         """The state inside a loop: what a round before may have changed is not certain."""

@@ -96,7 +96,7 @@ def covered(facts: ScriptFacts) -> bool:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_no_executed_command_is_missing(seed: int, tmp_path: Path, make_scripts: Callable) -> None:  # type: ignore[type-arg]
-    maker = make_scripts(seed)
+    maker = make_scripts(seed, 0.15 * (seed % 2))
     recorder = Recorder(tmp_path)
     missing = []
     executed = exact = 0
@@ -114,4 +114,4 @@ def test_no_executed_command_is_missing(seed: int, tmp_path: Path, make_scripts:
     assert exact > executed * 0.9
 
 
-COUNT = 120
+COUNT = 60
