@@ -17,6 +17,8 @@ def find(program: str, entry: Entry, argv: Argv) -> Carried:
     """Read an expression of find."""
     pad = Pad(program, entry)
     starts: list[Word] = []
+    began = False  # a test or action was met: later words are arguments of tests, not paths
+    found: Word | None = None
     at = 1
     while at < len(argv):
         word = argv[at]
@@ -26,39 +28,34 @@ def find(program: str, entry: Entry, argv: Argv) -> Carried:
             if may_be_option(word):
                 pad.unknown(f"`{word.raw}` is not known and may be an action of find", word)
             starts.append(word)
+            found = None
         elif text in EXECUTES:
-            at = _execute(pad, argv, at, text, _found(starts, text))
+            began = True
+            found = found or _found(starts)
+            at = _execute(pad, argv, at, text, found)
         elif text in WRITES:
             if at < len(argv):
                 pad.touch(argv[at], Access.WRITE, f"`{text}` of {program}")
                 at += 1
         elif text == "-delete":
-            pad.touch(_found(starts, text), Access.DELETE, "`-delete` of find")
+            began = True
+            pad.touch(_found(starts), Access.DELETE, "`-delete` of find")
         elif text == "-files0-from":
             starts.append(Word.unknown("paths from a file"))
             at += 1
         elif text == "-D":
             at += 1
-        elif not text.startswith(("-", "(", ")", "!", ",")) and not _expression_began(argv[1 : at - 1]):
+        elif text.startswith(("-", "(", ")", "!", ",")):
+            began = began or text[:2] not in ("-H", "-L", "-P", "-D", "-O")
+        elif not began:
             starts.append(word)
     for start in starts:
         pad.touch(start, Access.READ)
     return pad.carried()
 
 
-def _expression_began(before: Argv) -> bool:
-    """Whether a test or action stands before: later words are their arguments, not paths."""
-    return any(
-        text is not None
-        and (text in ("(", "!") or (text.startswith("-") and text[:2] not in ("-H", "-L", "-P", "-D", "-O")))
-        for text in map(known, before)
-    )
-
-
-def _found(starts: list[Word], action: str) -> Word:
+def _found(starts: list[Word]) -> Word:
     """A path that find comes upon: it starts as one of the starting points does."""
-    if action in ("-execdir", "-okdir"):
-        return Word.unknown("a file that find comes upon", raw="{}", prefix="./")
     prefix = _shared([start.prefix for start in starts] or ["."])
     if len(starts) == 1 and starts[0].kind is WordKind.LITERAL and prefix.endswith("/"):
         prefix = prefix.rstrip("/") + "/"
@@ -76,6 +73,8 @@ def _shared(texts: list[str]) -> str:
 
 def _execute(pad: Pad, argv: Argv, at: int, action: str, found: Word) -> int:
     """Read `-exec CMD... ;` or `-exec CMD... {} +`; return the index behind it."""
+    if action in ("-execdir", "-okdir"):
+        found = Word.unknown(found.why, raw="{}", prefix="./")
     end = at
     plus = False
     while end < len(argv):

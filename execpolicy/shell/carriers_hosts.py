@@ -10,7 +10,7 @@ from execpolicy.shell.carriers_base import Carried, Pad
 from execpolicy.shell.carriers_options import Scan, known, scan, scan_all, tail
 from execpolicy.shell.carriers_wrappers import joined_words
 from execpolicy.shell.catalogue import Entry, Form, Role
-from execpolicy.shell.catalogue import entry as read_entry
+from execpolicy.shell.catalogue import subcommand as known_subcommand
 
 Argv = tuple[Word, ...]
 Dispatch = Callable[[str, Entry, Argv], Carried]
@@ -57,16 +57,16 @@ def _behind(dispatch: Dispatch, pad: Pad, read: Scan, argv: Argv) -> Carried:
     if name is None:
         pad.unknown(f"the subcommand of `{pad.program}` is not known", argv[at], code=True)
         return pad.carried(transparent=False)
-    raw = entry.subs.get(name)
-    if raw is None or read_entry(raw).form is Form.PLAIN:
+    further = known_subcommand(f"{pad.program} {name}") if name in entry.subs else None
+    if further is None or further.form is Form.PLAIN:
         _settings_behind(pad, argv[at:])
-    if raw is None:
+    if further is None:
         if entry.otherwise == "code" or entry.code:
             pad.unknown(
                 entry.note or f"`{pad.program} {name}` may run program text", argv[at], code=not entry.hard
             )
         return pad.carried(transparent=False)
-    below = dispatch(f"{pad.program} {name}", read_entry(raw), argv[at:])
+    below = dispatch(f"{pad.program} {name}", further, argv[at:])
     if below.transparent and below.argvs:
         # Options were taken out further in: the words in front still belong to the command.
         outer = tuple((argv[0], *inner) if inner[0] is argv[at] else inner for inner in below.argvs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from execpolicy.facts import Unknown, Word, WordKind
 
@@ -89,7 +89,7 @@ def scan(argv: tuple[Word, ...], spec: OptionSpec, *, operands: int = 0) -> Scan
 
 def scan_all(argv: tuple[Word, ...], spec: OptionSpec) -> Scan:
     """Read every word behind `argv[0]`: nothing is carried by them."""
-    return _Reading(argv, replace(spec, permute=True), 0).run()
+    return _Reading(argv, spec, len(argv)).run()
 
 
 class _Reading:
@@ -97,6 +97,7 @@ class _Reading:
         self.argv = argv
         self.spec = spec
         self.wanted = operands
+        self.permute = spec.permute or operands >= len(argv)
         self.at = 1
         self.options: list[Given] = []
         self.operands: list[Word] = []
@@ -113,13 +114,13 @@ class _Reading:
             if text is None:
                 if not self._unknown(word):
                     return
-            elif text == "--" and self.operands and not self.spec.permute:
+            elif text == "--" and self.operands and not self.permute:
                 return
             elif text == "--":
                 self.at += 1
                 self._operands_only()
                 return
-            elif self._is_option(text) and (self.spec.permute or not self.operands):
+            elif self._is_option(text) and (self.permute or not self.operands):
                 self._option(word, text)
             elif not self._operand(word):
                 return
@@ -129,14 +130,14 @@ class _Reading:
 
     def _operand(self, word: Word) -> bool:
         """Take an operand; False when the carried command starts here."""
-        if not self.spec.permute and len(self.operands) >= self.wanted:
+        if not self.permute and len(self.operands) >= self.wanted:
             return False
         self.operands.append(word)
         self.at += 1
         return True
 
     def _operands_only(self) -> None:
-        while self.at < len(self.argv) and (self.spec.permute or len(self.operands) < self.wanted):
+        while self.at < len(self.argv) and (self.permute or len(self.operands) < self.wanted):
             self.operands.append(self.argv[self.at])
             self.at += 1
 
@@ -150,7 +151,7 @@ class _Reading:
             self.options.append(Given(short, tail(word, 2), self.at))
             self.at += 1
             return True
-        if may_be_option(word) and (self.spec.permute or not self.operands):
+        if may_be_option(word) and (self.permute or not self.operands):
             self.doubts.append(Unknown(f"`{word.raw}` is not known and may be an option", word.span))
         return self._operand(word)
 

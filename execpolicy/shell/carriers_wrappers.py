@@ -9,6 +9,8 @@ from execpolicy.shell.catalogue import Entry
 
 Argv = tuple[Word, ...]
 
+MAX_SPLITS = 8
+
 
 def _begin(program: str, entry: Entry, argv: Argv, *, operands: int = 0) -> tuple[Pad, Scan]:
     pad = Pad(program, entry)
@@ -83,10 +85,11 @@ def query(program: str, entry: Entry, argv: Argv) -> Carried:
 
 def env(program: str, entry: Entry, argv: Argv) -> Carried:
     """`env [-i] [-u NAME] [A=1] CMD`, and `env -S 'words of a command'`."""
-    pad, read = _begin(program, entry, argv)
-    for option in read.options:
-        if option.name not in ("-S", "--split-string"):
-            continue
+    for _ in range(MAX_SPLITS):
+        pad, read = _begin(program, entry, argv)
+        option = next((one for one in read.options if one.name in ("-S", "--split-string")), None)
+        if option is None:
+            break
         text = None if option.value is None else known(option.value)
         if text is None or option.value is None or any(mark in text for mark in "\"'\\$#"):
             pad.unknown("the words of `env -S` are not read exactly", argv[option.at])
@@ -95,7 +98,9 @@ def env(program: str, entry: Entry, argv: Argv) -> Carried:
         # What is split out of the option is read as if it stood there: options, variables, command.
         end = option.at + (1 if known(argv[option.at]) != option.name else 2)
         # A cluster in front of S (`-iS`) changes only the environment.
-        return env(program, entry, (*argv[: option.at], *words, *argv[end:]))
+        argv = (*argv[: option.at], *words, *argv[end:])
+    else:
+        pad.unknown("`env -S` is nested too deeply", argv[0])
     for value in read.of("-C", "--chdir"):
         pad.cwd = value
     rest = argv[read.rest :]

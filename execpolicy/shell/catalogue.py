@@ -197,10 +197,22 @@ def _catalogue() -> Mapping[str, Raw]:
     return {name: raw for names, raw in data.items() for name in names.split()}
 
 
-@functools.cache
 def program(name: str) -> Entry | None:
     """The entry of a program by its bare name; None when nothing is known about it."""
-    raw = _catalogue().get(name)
+    return _known(name) if name in _catalogue() else None
+
+
+@functools.cache  # bounded: only names of the catalogue come here
+def _known(name: str) -> Entry:
+    return entry(_catalogue()[name])
+
+
+@functools.cache
+def subcommand(line: str) -> Entry | None:
+    """The entry of a subcommand by its words: `docker compose run`; None when it has none."""
+    above, _, last = line.rpartition(" ")
+    parent = subcommand(above) if " " in above else program(above)
+    raw = None if parent is None else parent.subs.get(last)
     return None if raw is None else entry(raw)
 
 

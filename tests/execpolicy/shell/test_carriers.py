@@ -499,6 +499,25 @@ def test_a_folder_is_carried() -> None:
     }
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["find", *["a"] * 20_000, *["-exec", "ls", "{}", ";"] * 5_000], id="find"),
+        pytest.param(["env", "-" + "S-" * 50_000, "x"], id="env -S"),
+        pytest.param(["awk", "{" * 100_000], id="awk"),
+        pytest.param(["awk", "/" + "[a" * 100_000], id="awk pattern"),
+        pytest.param(["sed", "s/a/b/;" * 20_000], id="sed"),
+        pytest.param(["git", *["-c", "alias.x=y"] * 20_000, "x"], id="git -c"),
+        pytest.param(["export", *["A_" * 50 + "=1"] * 5_000], id="export"),
+        pytest.param(["fd", *["-x", "a", ";"] * 5_000], id="fd"),
+        pytest.param(["rm", *["x"] * 100_000], id="rm"),
+    ],
+)
+def test_long_lines_are_read_in_bounded_time(words: list[str]) -> None:
+    see_through(tuple(Word.literal(text) for text in words))
+
+
 PIECES = [
     "-",
     "--",
