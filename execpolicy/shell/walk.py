@@ -39,6 +39,7 @@ from execpolicy.shell.tree import (
 )
 from execpolicy.source import Span
 
+MAX_UNROLLED = 400  # commands; in longer scripts a loop variable is not certain
 MAX_ROUNDS = 16  # of loops over words that are certain, one in the other
 
 
@@ -283,7 +284,7 @@ class Walk(Runner):
     def rounds(self, command: For, state: State) -> list[str]:
         """The values of a loop variable, if they are few and certain; else none."""
         words = command.words
-        if not words or len(words) > MAX_ROUNDS:
+        if not words or len(words) > MAX_ROUNDS or len(self.commands) > MAX_UNROLLED:
             return []
         changes = self.changes.block(command.body)
         if changes.anything or command.name in changes.names:
