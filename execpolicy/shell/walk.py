@@ -39,7 +39,7 @@ from execpolicy.shell.tree import (
 )
 from execpolicy.source import Span
 
-MAX_UNROLLED = 400  # commands; in longer scripts a loop variable is not certain
+MAX_UNROLLED = 200  # commands; in longer scripts a loop variable is not certain
 MAX_ROUNDS = 16  # of loops over words that are certain, one in the other
 
 
