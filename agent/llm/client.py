@@ -18,6 +18,9 @@ class ModelRequest:
     tools: tuple[JsonObject, ...]
     cache_key: str
     parallel_tool_calls: bool = True
+    text_format: JsonObject | None = None  # the form of the answer: goes out as `text.format`
+    verbosity: str = ""  # goes out as `text.verbosity`
+    reasoning: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)

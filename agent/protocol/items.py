@@ -6,7 +6,7 @@ nothing the model service adds is lost on the way back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -31,9 +31,11 @@ class Usage:
         )
 
 
-def user_message(text: str) -> JsonObject:
-    """A message of the user."""
-    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+def user_message(text: str, images: Sequence[str] = ()) -> JsonObject:
+    """A message of the user. `images` are data URLs."""
+    content: list[Json] = [{"type": "input_text", "text": text}]
+    content += [{"type": "input_image", "image_url": url, "detail": "high"} for url in images]
+    return {"type": "message", "role": "user", "content": content}
 
 
 def developer_message(text: str) -> JsonObject:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.protocol.approvals import ApprovalReply
+from agent.protocol.items import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class StartTurn:
     text: str
+    images: tuple[str, ...] = ()  # data URLs that go with the text
+    text_format: JsonObject | None = None  # `text.format` of every request of the turn
 
 
 @dataclass(frozen=True, slots=True)
