@@ -120,8 +120,6 @@ def fd(program: str, entry: Entry, argv: Argv) -> Carried:
         del words[at : end + 1]
     read = scan_all(tuple(words), entry.options)
     pad.unknowns.extend(read.doubts)
-    for folder in read.operands[1:]:
-        pad.touch(folder, Access.READ)
     return pad.carried()
 
 

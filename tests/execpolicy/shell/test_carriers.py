@@ -402,6 +402,8 @@ FILES = [
     ("find a -delete", ["delete <a>", "read a"]),
     ("find . -fprint out", ["write out", "read ."]),
     ("cat a b", ["read a", "read b"]),
+    ("ls -l a", []),
+    ("wc -l a", []),
     ("head -n 5 a", ["read 5", "read a"]),
     ("grep -rn x src", ["read src"]),
     ("grep -e x src", ["read src"]),
