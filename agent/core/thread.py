@@ -44,7 +44,7 @@ class Thread:
         self._desk = desk
         self._outbox = outbox
         self._release: list[Callable[[], Awaitable[None]]] = []
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[StartTurn] = deque()
         self._turns = 0
         self._turn: Turn | None = None
         self._running: asyncio.Task[None] | None = None
@@ -69,8 +69,8 @@ class Thread:
         if self._closing is not None:
             return
         match op:
-            case StartTurn(text):
-                self._waiting.append(text)
+            case StartTurn():
+                self._waiting.append(op)
                 if self._running is None or self._running.done():
                     self._running = asyncio.create_task(self._run())
             case Reply(reply):
@@ -97,11 +97,11 @@ class Thread:
 
     async def _run(self) -> None:
         while self._waiting:
-            prompt = self._waiting.popleft()
+            start = self._waiting.popleft()
             self._turns += 1
             self._turn = Turn(self._parts)
-            self._outbox.emit(TurnStarted(f"{self.thread_id}:{self._turns}", prompt))
-            end = await self._turn.run(prompt)
+            self._outbox.emit(TurnStarted(f"{self.thread_id}:{self._turns}", start.text))
+            end = await self._turn.run(start.text, start.images, start.text_format)
             self._turn = None
             self._outbox.emit(end)
 

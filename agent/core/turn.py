@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -64,6 +64,9 @@ class TurnParts:
     journal: Journal
     emit: Emit
     opening: tuple[JsonObject, ...] = ()  # the messages before the first prompt
+    hosted: tuple[JsonObject, ...] = ()  # tools that the model service runs by itself
+    reasoning: JsonObject | None = None
+    verbosity: str = ""
     max_steps: int = 500
     seconds: float = 3600.0  # of one turn, waiting for a person not counted
     waited: Callable[[], float] = float  # seconds that somebody has been asked for
@@ -89,13 +92,17 @@ class Turn:
         self._stream: asyncio.Task[bool] | None = None
         self._stopped: TurnFailed | TurnInterrupted | None = None
         self._last_message = ""
+        self._text_format: JsonObject | None = None
 
-    async def run(self, prompt: str) -> TurnEnd:
+    async def run(
+        self, prompt: str, images: Sequence[str] = (), text_format: JsonObject | None = None
+    ) -> TurnEnd:
         """The whole turn. Never raises for what a model, a tool or a disk does."""
+        self._text_format = text_format
         clock = asyncio.create_task(self._watch_time())
         try:
             self._parts.journal.write(TURN, {"state": "started", "prompt": prompt})
-            self._say(sound(user_message(prompt)))
+            self._say(sound(user_message(prompt, images)))
             end = await self._steps()
         except AgentError as error:
             end = TurnFailed(str(error), error.help, self._history.usage)
@@ -154,8 +161,11 @@ class Turn:
         request = ModelRequest(
             model=parts.model_name,
             input=(*parts.opening, *self._history.input()),
-            tools=parts.dispatcher.registry.schemas,
+            tools=(*parts.dispatcher.registry.schemas, *parts.hosted),
             cache_key=parts.thread_id,
+            text_format=self._text_format,
+            verbosity=parts.verbosity,
+            reasoning=parts.reasoning,
         )
         done: ResponseDone | None = None
         try:
@@ -266,6 +276,12 @@ class Turn:
             self._parts.journal.write(TURN, entry)
         except AgentError as error:
             return TurnFailed(str(error), error.help, self._history.usage)
+        except Exception as error:  # noqa: BLE001 - a turn ends here, and whoever waits must hear of it
+            return TurnFailed(
+                f"the end of the turn could not be stored: {type(error).__name__}: {error}",
+                "",
+                self._history.usage,
+            )
         return end
 
     async def _watch_time(self) -> None:

@@ -9,10 +9,11 @@ and error types are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from agent.errors import ModelError, TransientModelError
@@ -37,6 +38,8 @@ _TERMINAL_STATUS = {
     413: "the request is too large: start a new session",
     422: "the service does not accept the request: check --model",
 }
+MOST_NESTED = 200  # levels of an event; real ones have about ten
+MOST_MESSAGE = 2000  # characters of what the service says about a failure
 _TRY_AGAIN_IN = re.compile(r"try again in ([0-9.]+)\s*(ms|s)\b")
 
 
@@ -67,6 +70,22 @@ class ResponsesClient:
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
         """Ends with `ResponseDone`; raises `ModelError`, `TransientModelError` where a new try may help."""
+        with self._told_without_key():
+            async with contextlib.aclosing(self._stream(request)) as events:
+                async for event in events:
+                    yield event
+
+    @contextlib.contextmanager
+    def _told_without_key(self) -> Iterator[None]:
+        """A service may repeat the key in what it says about a failure, and say as much as it likes."""
+        try:
+            yield
+        except ModelError as error:
+            text = str(error).replace(self._api_key, "[the key]") if len(self._api_key) > 3 else str(error)
+            error.args = (text if len(text) <= MOST_MESSAGE else text[: MOST_MESSAGE - 1] + "…",)
+            raise
+
+    async def _stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         import httpx2
         from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
@@ -84,6 +103,10 @@ class ResponsesClient:
             "include": ["reasoning.encrypted_content"],
             "prompt_cache_key": request.cache_key,
         }
+        if request.reasoning:
+            body["reasoning"] = request.reasoning
+        if text := _text_options(request):
+            body["text"] = text
         try:
             # The history goes in as extra_body: as an argument it would be walked and copied each time.
             async with client.responses.with_streaming_response.create(
@@ -154,6 +177,15 @@ class ResponsesClient:
         )
 
 
+def _text_options(request: ModelRequest) -> JsonObject:
+    options: JsonObject = {}
+    if request.verbosity:
+        options["verbosity"] = request.verbosity
+    if request.text_format:
+        options["format"] = request.text_format
+    return options
+
+
 def _read(data: str) -> ModelEvent | None:
     """One event; None for what the loop has no use for or cannot read. Raises for a failed response."""
     try:
@@ -162,6 +194,11 @@ def _read(data: str) -> ModelEvent | None:
         return None  # a garbled line; a response that misses its end is noticed by that
     if not isinstance(event, dict):
         return None
+    if data.count("[") + data.count("{") > MOST_NESTED and _deeper_than(event, MOST_NESTED):
+        raise ModelError(
+            f"the model service sent an event that is nested more than {MOST_NESTED} deep",
+            "this is no answer of a model: check the base URL",
+        )
     match event.get("type"):
         case "response.output_text.delta":
             delta = event.get("delta")
@@ -185,6 +222,21 @@ def _read(data: str) -> ModelEvent | None:
             raise _from_error(nested if isinstance(nested, dict) else event)
         case _:
             return None
+
+
+def _deeper_than(value: Json, most: int) -> bool:
+    """Nested deeper than that. What can just be read could not be written again."""
+    level: list[Json] = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return any(isinstance(inner, dict | list) for inner in level)
 
 
 def _object(value: Json) -> JsonObject:
@@ -221,7 +273,7 @@ def _from_status(error: APIStatusError) -> ModelError:
     detail = body.get("error") if isinstance(body.get("error"), dict) else body
     code = str((detail or {}).get("code") or (detail or {}).get("type") or "")
     message = str((detail or {}).get("message") or "") or error.response.reason_phrase or "no message"
-    text = f"the model service answered {error.status_code}: {message[:2000]}"
+    text = f"the model service answered {error.status_code}: {message}"
     if code in _TERMINAL_CODES:
         return ModelError(text, _TERMINAL_CODES[code])
     if error.status_code in _TERMINAL_STATUS:
