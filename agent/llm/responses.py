@@ -105,8 +105,8 @@ class ResponsesClient:
         }
         if request.reasoning:
             body["reasoning"] = request.reasoning
-        if text := _text_options(request):
-            body["text"] = text
+        if options := _text_options(request):
+            body["text"] = options
         try:
             # The history goes in as extra_body: as an argument it would be walked and copied each time.
             async with client.responses.with_streaming_response.create(
