@@ -113,13 +113,15 @@ class ShellTool:
         if flaw := _flaw(arguments.cmd, folder):
             return BadCall(f"{NAME} failed: {flaw}")
         limits = self._limits
-        tokens = arguments.max_output_tokens
+        wanted, tokens = arguments.timeout_ms, arguments.max_output_tokens
+        if wanted != wanted or tokens != tokens:  # NaN compares with nothing: no bound would hold
+            return BadCall(f"{NAME} failed: `timeout_ms` and `max_output_tokens` have to be numbers")
         return _PreparedCommand(
             call=call,
             script=arguments.cmd,
             cwd=folder,
             reason=arguments.justification or "",
-            seconds=min(max((arguments.timeout_ms or limits.seconds * 1000) / 1000, 0.1), limits.seconds),
+            seconds=min(max((wanted or limits.seconds * 1000) / 1000, 0.1), limits.seconds),
             tokens=limits.output_tokens if tokens is None else int(min(max(tokens, 1), limits.output_tokens)),
             output_bytes=limits.output_bytes,
             bash=self._bash,

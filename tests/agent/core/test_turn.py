@@ -24,6 +24,7 @@ from fakes import (
 )
 
 from agent.core.context import History, replay
+from agent.core.journal import TURN
 from agent.errors import ModelError
 from agent.llm.client import ItemArrived
 from agent.protocol.events import (
@@ -43,7 +44,7 @@ from agent.protocol.events import (
     TurnStarted,
     Warned,
 )
-from agent.protocol.items import Usage
+from agent.protocol.items import JsonObject, Usage
 from agent.protocol.ops import Interrupt
 from execpolicy.decision import Decision
 
@@ -188,6 +189,8 @@ async def test_a_fault_of_ours_ends_the_turn_without_a_traceback(tmp_path: Path)
         pytest.param(calls_raw("exec_command", '{"cmd": "echo \\ud800"}', "c1"), "", id="surrogate"),
         pytest.param(calls("exec_command", "c1", cmd="x" * 200_000), "bytes long", id="too-long"),
         pytest.param(calls("exec_command", "c1", cmd="ls", workdir="no"), "no folder", id="no-folder"),
+        pytest.param(calls("exec_command", "c1", cmd="ls", timeout_ms="nan"), "to be numbers", id="nan"),
+        pytest.param(calls("exec_command", "c1", cmd="ls", max_output_tokens="nan"), "to be num", id="nans"),
         pytest.param(calls("update_plan", "c1", plan="x"), "failed to parse", id="bad-plan"),
     ],
 )
@@ -374,3 +377,16 @@ async def test_a_thread_killed_at_any_moment_goes_on(tmp_path: Path) -> None:
         asked = [i["call_id"] for i in items if i["type"] == "function_call"]
         answered = [i["call_id"] for i in items if i["type"] == "function_call_output"]
         assert asked == answered
+
+
+async def test_a_turn_ends_also_where_its_end_cannot_be_stored(tmp_path: Path) -> None:
+    class Broken(MemoryJournal):
+        def write(self, kind: str, payload: JsonObject) -> None:
+            if kind == TURN and payload["state"] != "started":
+                raise RecursionError("too deep")
+            super().write(kind, payload)
+
+    rig = Rig(ScriptedModel([*says("hello"), *done()]), tmp_path, journal=Broken())
+    events = await asyncio.wait_for(rig.turn(), 5)
+    assert isinstance(events[-1], TurnFailed)
+    assert "too deep" in events[-1].message

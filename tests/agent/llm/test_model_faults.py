@@ -228,3 +228,45 @@ def test_a_large_answer_arrives_whole() -> None:
 
 def test_the_key_is_in_no_repr() -> None:
     assert "sesame" not in repr(ResponsesClient(base_url=None, api_key="sesame"))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(Fail(401, "Incorrect API key provided: sesame-open."), id="status"),
+        pytest.param(
+            Stream(event_bytes({"type": "error", "code": "invalid_prompt", "message": "got sesame-open"})),
+            id="event",
+        ),
+        pytest.param(Fail(500, "sesame-open " * 10_000), id="long"),
+    ],
+)
+def test_a_service_that_repeats_the_key_is_not_quoted(step: Step) -> None:
+    async def ask(url: str) -> None:
+        client = ResponsesClient(base_url=url, api_key="sesame-open")
+        try:
+            async for _ in client.stream(REQUEST):
+                pass
+        finally:
+            await client.aclose()
+
+    with ScriptedServer(replay([step])) as server, pytest.raises(ModelError) as caught:
+        asyncio.run(ask(server.base_url))
+    assert "sesame" not in str(caught.value)
+    assert "[the key]" in str(caught.value)
+    assert len(str(caught.value)) <= 2000
+
+
+@pytest.mark.parametrize("depth", [201, 600, 940, 970, 990])
+def test_what_is_nested_too_deep_to_be_written_again_is_an_error(depth: int) -> None:
+    event = b'data: {"type": "response.output_item.done", "item": {"type": "reasoning", "x": %s}}\n\n'
+    with pytest.raises(ModelError, match=r"nested|before the response was complete"):
+        run(*[Stream(event % (b"[" * depth + b"]" * depth))] * 3)
+
+
+def test_many_parts_beside_each_other_are_not_deep() -> None:
+    parts = b"[" + b",".join([b"{}"] * 5000) + b"]"
+    event = b'data: {"type": "response.output_item.done", "item": {"type": "reasoning", "summary": %s}}\n\n'
+    end = event_bytes({"type": "response.completed", "response": {"id": "r"}})
+    events, _ = run(Stream(event % parts + end))
+    assert isinstance(events[0], ItemArrived)
