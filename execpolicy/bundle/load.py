@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import select
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from execpolicy.lang.rules import Defaults, HostExecutable, RuleFile
 from execpolicy.source import SourceText, Span
 
 MAX_BYTES: Final = 64 * 1024 * 1024
+PIPE_SECONDS: Final = 10.0  # that a pipe in place of a file may pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,9 @@ def _compile(read: Sequence[_Read], *, run_examples: bool) -> Loaded:
 def _read(source: PolicySource) -> _Read:
     path = str(source.path)
     try:
-        with source.path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        with open(source.path, "rb", opener=_at_once) as stream:
+            pipe = stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+            data = _from_pipe(stream.fileno()) if pipe else stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return _Read(source, b"", "", _error("E040", f"cannot read this file: {reason.lower()}", path, ""))
@@ -111,6 +116,28 @@ def _read(source: PolicySource) -> _Read:
         help_ = f"a rule file has at most {MAX_BYTES // 1024 // 1024} MB"
         return _Read(source, b"", "", _error("E041", "file is too large", path, help_))
     return _Read(source, data, hashlib.sha256(data).hexdigest(), None)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opening a pipe without a writer would wait for one, for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _from_pipe(descriptor: int) -> bytes:
+    """What a writer at work gives, as in `--policy <(make-rules)`. OSError where none is there, or it pauses."""
+    pieces: list[bytes] = []
+    size = 0
+    while size <= MAX_BYTES:
+        if not select.select([descriptor], [], [], PIPE_SECONDS)[0]:
+            raise OSError(f"it is a pipe, and nothing came for {PIPE_SECONDS:g} seconds")
+        piece = os.read(descriptor, 1 << 16)
+        if not piece:
+            break
+        pieces.append(piece)
+        size += len(piece)
+    if not pieces:
+        raise OSError("it is a pipe that holds nothing")
+    return b"".join(pieces)
 
 
 def _error(

@@ -216,7 +216,10 @@ def is_trusted(workspace: Path, agent_home: Path) -> bool:
     import tomllib
 
     try:
-        with (agent_home / "config.toml").open("rb") as file:
+        path = agent_home / "config.toml"
+        if not path.is_file():  # a pipe would be waited for
+            return False
+        with path.open("rb") as file:
             projects = tomllib.load(file).get("projects")
         entry = projects.get(str(workspace)) if isinstance(projects, dict) else None
     except (OSError, ValueError):
@@ -241,16 +244,9 @@ def layer_sources(
 
 
 def rule_files(folder: Path) -> list[Path]:
-    """The `*.rules` of a folder by name, symbolic links followed; one that leads nowhere is listed too."""
+    """The `*.rules` of a folder by name, symbolic links followed; the loader tells what cannot be read."""
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".rules") and name != ".rules")
     except OSError:
         return []
-    return [folder / name for name in names if not (folder / name).is_dir() and not _pipe(folder / name)]
-
-
-def _pipe(path: Path) -> bool:
-    try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return False  # the loader says what is wrong with it
+    return [folder / name for name in names if not (folder / name).is_dir()]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from execpolicy.bundle.load import Loaded, PolicySource, load_policy
+from execpolicy.bundle.machine import layer_sources
 from execpolicy.decision import Decision, Layer
 from execpolicy.engine.check import check
 from execpolicy.engine.context import CheckContext
@@ -166,3 +168,29 @@ def test_the_cache_stays_small(tmp_path: Path, cache: Path) -> None:
     for number in range(20):
         load(tmp_path, cache=cache, one=MIXED + f"# {number}\n")
     assert len(entries(cache)) == 16
+
+
+@pytest.mark.parametrize("given", [b"", GOOD.encode()])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path, given: bytes) -> None:
+    pipe = tmp_path / "x.rules"
+    os.mkfifo(pipe)
+    keeper = os.open(pipe, os.O_RDWR) if given else None
+    if keeper is not None:
+        os.write(keeper, given)
+        threading.Timer(0.1, os.close, [keeper]).start()
+    loaded = load_policy([PolicySource(pipe, Layer.SESSION)])
+    assert [file.usable for file in loaded.files] == [bool(given)]
+    assert [diagnostic.code for diagnostic in loaded.diagnostics] == ([] if given else ["E040"])
+
+
+def test_a_rule_file_that_is_no_file_is_told_not_passed_over(tmp_path: Path) -> None:
+    rules = tmp_path / "home" / "rules"
+    rules.mkdir(parents=True)
+    os.mkfifo(rules / "pipe.rules")
+    (rules / "zero.rules").symlink_to("/dev/zero")
+    (rules / "folder.rules").mkdir()
+    loaded = load_policy(layer_sources(tmp_path / "home", tmp_path))
+    assert [(Path(file.path).name, file.usable) for file in loaded.files] == [
+        ("pipe.rules", False),
+        ("zero.rules", False),
+    ]
