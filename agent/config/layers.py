@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,7 +39,10 @@ class FileLayer:
 def read_file(path: Path, *, project: bool) -> FileLayer:
     """What the file at `path` says; nothing when there is none. Every error of the file is told at once."""
     try:
-        with path.open("rb") as file:
+        # A pipe without a writer would be waited for, for ever.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(f"`{path}` is a pipe", "make it an ordinary file or move it away")
             raw = file.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return FileLayer({}, {})

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from agent.config.keys import Key, Kind
 from execpolicy.decision import SandboxMode
@@ -33,9 +34,9 @@ def read_value(key: Key, raw: object, base: Path) -> Value | Bad:
     """`raw` as `key` wants it. Relative paths are relative to `base`."""
     match key.kind:
         case Kind.TEXT:
-            return raw if isinstance(raw, str) and raw.strip() else _bad(key, raw)
+            return raw if isinstance(raw, str) and raw.strip() and _is_unicode(raw) else _bad(key, raw)
         case Kind.URL:
-            return raw.rstrip("/") if isinstance(raw, str) and _URL.match(raw) else _bad(key, raw)
+            return raw.rstrip("/") if isinstance(raw, str) and _is_address(raw) else _bad(key, raw)
         case Kind.BOOLEAN:
             return raw if isinstance(raw, bool) else _bad(key, raw)
         case Kind.SANDBOX:
@@ -55,6 +56,21 @@ def read_value(key: Key, raw: object, base: Path) -> Value | Bad:
             if not key.least <= raw <= key.most:
                 return _range(key, raw)
             return raw / 1000
+
+
+def _is_unicode(text: str) -> bool:
+    """Bytes of the command line that are no UTF-8 become halves of characters, which no request can hold."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _is_address(text: str) -> bool:
+    if not _URL.match(text) or not text.isprintable():
+        return False
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0  # both are read only when they are asked for
+    except ValueError:
+        return False
 
 
 def absolute(text: str, base: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -242,3 +243,22 @@ def test_a_key_with_a_line_end_is_told_without_showing_it(place: Place) -> None:
     with pytest.raises(ConfigError, match="line end") as caught:
         place.load(OPENAI_API_KEY="canary\n")
     assert "canary" not in str(caught.value)
+
+
+def test_a_pipe_is_not_waited_for(place: Place) -> None:
+    os.mkfifo(place.home / "config.toml")
+    with pytest.raises(ConfigError, match="is a pipe"):
+        place.load()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://host:99999/v1", "http://host:x/v1", "http://:80/v1", "http://h\x1b[2J/v1"]
+)
+def test_an_address_that_no_request_can_go_to_is_told(place: Place, url: str) -> None:
+    with pytest.raises(UsageError, match="must be an http or https address"):
+        place.load(Flags(base_url=url))
+
+
+def test_text_that_no_request_can_carry_is_told(place: Place) -> None:
+    with pytest.raises(UsageError, match="must be text"):
+        place.load(Flags(model="m\udcff"))
