@@ -132,7 +132,7 @@ class SessionStore:
             self._connection.execute(
                 "INSERT INTO threads (id, created_at, cwd, workspace, model, title) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
-                (thread_id, _stamp(now), meta.cwd, meta.workspace, meta.model, meta.title),
+                (thread_id, _stamp(now), *map(_text, (meta.cwd, meta.workspace, meta.model, meta.title))),
             )
         return thread_id
 
@@ -168,7 +168,7 @@ class SessionStore:
             rows = self._connection.execute(
                 "SELECT seq, at, kind, payload FROM events WHERE thread_id = ? ORDER BY seq", (thread_id,)
             ).fetchall()
-        return tuple(StoredEvent(seq, at, kind, json.loads(text)) for seq, at, kind, text in rows)
+            return tuple(StoredEvent(seq, at, kind, _object(text)) for seq, at, kind, text in rows)
 
     def items(self, thread_id: str) -> tuple[JsonObject, ...]:
         """The conversation itself: the payloads of kind `item`, oldest first."""
@@ -176,7 +176,8 @@ class SessionStore:
 
     def list(self, cwd: str | None = None, limit: int = 1000) -> tuple[SessionInfo, ...]:
         """Threads, last used first; of one folder when `cwd` is given."""
-        return self._infos("WHERE ?1 IS NULL OR threads.cwd = ?1", cwd, limit)
+        folder = None if cwd is None else _text(cwd)
+        return self._infos("WHERE ?1 IS NULL OR threads.cwd = ?1", folder, limit)
 
     def info(self, thread_id: str) -> SessionInfo:
         """One thread. Raises `SessionError` when there is none."""
@@ -187,11 +188,11 @@ class SessionStore:
 
     def find(self, text: str) -> SessionInfo:
         """The thread with this id, or with the only id that begins so."""
+        if len(text) < 4 or not re.fullmatch(r"[0-9a-fA-F-]+", text):
+            raise _missing(text)
         exact = self._infos("WHERE threads.id = ?1", text.lower(), 1)
         if exact:
             return exact[0]
-        if len(text) < 4 or not re.fullmatch(r"[0-9a-fA-F-]+", text):
-            raise _missing(text)
         found = self._infos("WHERE substr(threads.id, 1, length(?1)) = ?1", text.lower(), 2)
         if not found:
             raise _missing(text)
@@ -255,7 +256,7 @@ class SessionStore:
         with self._guard:
             try:
                 yield
-            except (sqlite3.Error, json.JSONDecodeError) as error:
+            except (sqlite3.Error, ValueError, RecursionError) as error:
                 raise _unusable(self.path, error) from None
 
     @contextmanager
@@ -266,7 +267,8 @@ class SessionStore:
                 try:
                     yield
                 except BaseException:
-                    self._connection.execute("ROLLBACK")
+                    if self._connection.in_transaction:  # a failure of the disk has ended it already
+                        self._connection.execute("ROLLBACK")
                     raise
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
@@ -295,6 +297,18 @@ def set_aside(path: Path, clock: Callable[[], float] = time.time) -> Path:
     except OSError as error:
         raise SessionError(f"cannot move `{path}`: {error.strerror}", "move it by hand") from None
     return kept
+
+
+def _object(text: object) -> JsonObject:
+    payload = json.loads(text) if isinstance(text, str) else None
+    if not isinstance(payload, dict):
+        raise ValueError("an event of it holds no object")
+    return payload
+
+
+def _text(text: str) -> str:
+    """A path may hold bytes that are no UTF-8, which the database cannot hold: they are written as `\\udcXX`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _stamp(now: float) -> str:

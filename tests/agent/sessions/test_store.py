@@ -255,3 +255,28 @@ def test_kill_nine_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: P
             # The session goes on where it ended.
             assert store.append(thread, ITEM, {"n": 0}) == len(numbers) + 1
     assert sum(seen.values()) > 100, "the children were killed before they could write"
+
+
+def test_a_folder_of_odd_bytes_is_kept_and_found(tmp_path: Path) -> None:
+    odd = "/work/caf\udce9"
+    with opened(tmp_path) as store:
+        thread = store.create(SessionMeta(cwd=odd, workspace=odd, model="m\udcff"))
+        assert [info.thread_id for info in store.list(odd)] == [thread]
+        with pytest.raises(SessionError, match="no session"):
+            store.find("\udcff")
+
+
+@pytest.mark.parametrize("payload", ["[]", "7", "{", "[" * 100_000, b"\xff"])
+def test_an_event_that_is_none_is_said(tmp_path: Path, payload: str | bytes) -> None:
+    with opened(tmp_path) as store:
+        thread = store.create(META)
+        connection = sqlite3.connect(store.path)
+        connection.execute(
+            "INSERT INTO events (thread_id, seq, at, kind, payload) VALUES (?, 1, '', 'item', ?)",
+            (thread, payload),
+        )
+        connection.commit()
+        connection.close()
+        with pytest.raises(SessionError) as caught:
+            store.events(thread)
+    assert "set-aside" in caught.value.help
