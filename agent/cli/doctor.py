@@ -58,13 +58,13 @@ def _programs() -> Iterator[Layer]:
 
 def _state() -> Iterator[Layer]:
     import os
-    from pathlib import Path
 
+    from agent.cli.options import current_folder
     from agent.config.load import ensure_home, home_folder
     from agent.errors import AgentError
     from agent.sandbox.machine import Layer, State
 
-    home = home_folder(os.environ, Path.cwd())
+    home = home_folder(os.environ, current_folder())
     try:
         ensure_home(home)
     except AgentError as error:

@@ -35,15 +35,21 @@ WIDTH = 100
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; its exit status: 0 done, 1 failed, 2 wrong usage."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words in (["--version"], ["-V"]):
-        # Answered before anything is imported: scripts ask this often.
-        from agent import __version__
-
-        print(f"agent {__version__}")
-        return 0
-    _standard_streams()
     try:
-        return _run(words)
+        if words in (["--version"], ["-V"]):
+            # Answered before anything is imported: scripts ask this often.
+            from agent import __version__
+
+            print(f"agent {__version__}")
+            status = 0
+        else:
+            _standard_streams()
+            status = _run(words)
+        # A reader that is gone or a disk that is full would be told by Python at exit, in its own words.
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        return status
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the program ends here
         from agent.cli.report import report
 
@@ -146,12 +152,32 @@ def invoke(command: Any, words: list[str], name: str) -> int:
     from agent.cli.report import FAILED, tell
 
     usage_error: type[Any] = typer.BadParameter.__mro__[1]
+    interrupted = False
+
+    def told_apart(callback: Callable[..., Any]) -> Callable[..., Any]:
+        # The library makes an exit status of its own of an interrupt, and says nothing.
+        def call(*args: Any, **more: Any) -> Any:
+            nonlocal interrupted
+            try:
+                return callback(*args, **more)
+            except KeyboardInterrupt:
+                interrupted = True
+                raise
+
+        return call
+
+    for one in (command, *getattr(command, "commands", {}).values()):
+        if one.callback is not None:
+            one.callback = told_apart(one.callback)
     try:
         result = command.main(args=words, prog_name=name, standalone_mode=False)
     except usage_error as error:
         context = error.ctx
         return _wrong_usage(error, context.command_path if context is not None else name)
     except typer.Abort:
+        tell("interrupted")
+        return FAILED
+    if interrupted:
         tell("interrupted")
         return FAILED
     return result if isinstance(result, int) else 0

@@ -89,6 +89,16 @@ Prompt = Annotated[
 ]
 
 
+def current_folder() -> Path:
+    """Where the user is; `UsageError` where that is gone."""
+    from agent.errors import UsageError
+
+    try:
+        return Path.cwd()
+    except OSError:
+        raise UsageError("the folder you are in is gone", "change to a folder that exists") from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
     """The shared options as they were given."""
@@ -106,12 +116,8 @@ class Shared:
         """The settings of this run; the state folder stands ready. Raises `AgentError`."""
         from agent.config.load import Flags, ensure_home, load_settings
         from agent.config.values import sandbox_mode
-        from agent.errors import UsageError
 
-        try:
-            start = Path.cwd()
-        except OSError:
-            raise UsageError("the folder you are in is gone", "change to a folder that exists") from None
+        start = current_folder()
         flags = Flags(
             cwd=self.cd,
             model=self.model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -20,8 +21,7 @@ def report(error: BaseException) -> int:
         tell("interrupted")
         return FAILED
     if isinstance(error, BrokenPipeError):
-        # Nobody reads on. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _let_go()  # nobody reads on, and nobody needs to be told
         return FAILED
     name = type(error).__module__.partition(".")[0]
     if name in ("execpolicy", "compliance"):
@@ -34,6 +34,7 @@ def report(error: BaseException) -> int:
     if isinstance(error, OSError):
         place = f"`{error.filename}`: " if error.filename else ""
         tell(f"{place}{error.strerror or error}")
+        _let_go()
         return FAILED
     where = ""
     if error.__traceback__ is not None:
@@ -53,4 +54,15 @@ def tell(message: str, help: str = "") -> None:
     from agent.protocol.plain import labelled
 
     text = labelled("error", message) + ("\n" + labelled("help", help) if help else "")
-    print(text.encode("utf-8", "replace").decode("utf-8"), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # nobody can be told; the exit status still says it
+        print(text.encode("utf-8", "replace").decode("utf-8"), file=sys.stderr, flush=True)
+
+
+def _let_go() -> None:
+    """Give up the streams that cannot be written. Python would complain once more when it flushes at exit."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)

@@ -33,19 +33,19 @@ def list_sessions(here: Here = False, json: AsJson = False, limit: Limit = 50) -
     import dataclasses
     import json as encoder
     import os
-    from pathlib import Path
 
+    from agent.cli.options import current_folder
     from agent.config.load import home_folder
     from agent.protocol.plain import one_line
     from agent.sessions.store import SessionStore
 
-    path = home_folder(os.environ, Path.cwd()) / "sessions.db"
+    path = home_folder(os.environ, current_folder()) / "sessions.db"
     if not path.exists():
         if not json:
             typer.echo("no sessions yet")
         return
     with SessionStore.open(path) as store:
-        found = store.list(str(Path.cwd()) if here else None, limit)
+        found = store.list(str(current_folder()) if here else None, limit)
     if json:
         for info in found:
             typer.echo(encoder.dumps(dataclasses.asdict(info)))
@@ -61,13 +61,13 @@ def list_sessions(here: Here = False, json: AsJson = False, limit: Limit = 50) -
 def set_aside_command() -> None:
     """Move a session database that cannot be used out of the way. Nothing is deleted."""
     import os
-    from pathlib import Path
 
+    from agent.cli.options import current_folder
     from agent.config.load import home_folder
     from agent.errors import SessionError
     from agent.sessions.store import set_aside
 
-    path = home_folder(os.environ, Path.cwd()) / "sessions.db"
+    path = home_folder(os.environ, current_folder()) / "sessions.db"
     if not path.exists():
         raise SessionError(f"there is no session database `{path}`", "nothing needs to be done")
     typer.echo(f"kept as {set_aside(path)}")

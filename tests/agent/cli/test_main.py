@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent import __version__
+from agent.cli.main import build, invoke
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "help"
 HEAVY = (
@@ -248,3 +249,45 @@ def test_streams_may_be_closed(tmp_path: Path, closed: str, words: str, status: 
     )
     assert done.returncode == status
     assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_is_told_with_the_status_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    assert invoke(build(interrupted), [], "agent") == 1
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "sessions list", "policy check -- ls"])
+@pytest.mark.parametrize("to", ["> /dev/full", "| true"])
+def test_what_cannot_be_written_is_no_success_and_no_noise(tmp_path: Path, words: str, to: str) -> None:
+    if to.startswith(">") and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this machine")
+    line = f"( sleep 0.2; {sys.executable} -I -m agent {words} ) {to}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["/bin/bash", "-c", line],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env=os.environ | {"AGENT_HOME": str(tmp_path / "home")},
+    )
+    assert done.returncode == 1
+    assert "Exception ignored" not in done.stderr
+    assert "internal fault" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["exec p", "sessions list", "doctor"])
+def test_a_folder_that_is_gone_is_told(tmp_path: Path, words: str) -> None:
+    line = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -I -m agent {words}"
+    done = subprocess.run(
+        ["/bin/bash", "-c", line],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env=os.environ | {"AGENT_HOME": str(tmp_path / "home")},
+    )
+    assert "the folder you are in is gone" in done.stderr
+    assert done.returncode == 2
