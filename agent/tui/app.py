@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,12 @@ from agent.tui.tally import Tally
 from agent.tui.transcript import Screen
 
 PROMPT = "› "
+HELP = """\
+A line is a task for the model. Beside that:
+  /help          shows this
+  /quit, /exit   end the session, as Ctrl-D does; `agent resume` goes on with it
+  Ctrl-C         interrupts the task"""
+_SLASH = re.compile("/[A-Za-z]*")  # one word that can only be meant for this program
 NO_ANSWER = "nobody answered: the input ended"
 CLOSE_SECONDS = 10.0
 OPENING_SECONDS = 0.2  # for the first word of a conversation
@@ -98,9 +105,14 @@ class Terminal:
                 warned = True
                 self.screen.say("Ctrl-C again or Ctrl-D ends the session", "quiet")
                 continue
-            if line is None or line.strip() in ("/quit", "/exit"):
+            word = "/quit" if line is None else line.strip()
+            if word in ("/quit", "/exit"):
                 return None
-            if line.strip():
+            if _SLASH.fullmatch(word):
+                self.screen.tell(
+                    HELP if word == "/help" else f"there is no `{word}`: /help shows what there is"
+                )
+            elif word:
                 return line
         return None
 
@@ -135,14 +147,14 @@ class Terminal:
             self._busy = False
             self.failed = tally.failed
             self.screen.say("")
-            self.screen.say(tally.line(time.monotonic() - started), "title")
+            self.screen.tell(tally.line(time.monotonic() - started), "title")
             if self.record:
-                self.screen.say(f"record: {self.record} (`agent audit verify` checks it)", "quiet")
+                self.screen.tell(f"record: {self.record} (`agent audit verify` checks it)", "quiet")
 
     async def _answer(self, request: ApprovalRequest) -> ApprovalReply:
         self.screen.card("approval", card(request))
         while True:
-            self.screen.say(question(request))
+            self.screen.tell(question(request))
             try:
                 line = await self.input.ask("answer: ", fresh=True)
             except Interrupted:

@@ -1,4 +1,4 @@
-"""Breaks streamed text between words, so that no word is cut at the edge of the screen."""
+"""Breaks text between words, so that no word is cut at the edge of the screen."""
 
 from __future__ import annotations
 
@@ -53,3 +53,21 @@ class Flow:
         column = self._column + self._cells(blanks) + cells
         self._column = (column - 1) % self._width + 1
         return blanks + word
+
+
+def rows(text: str, width: int, cells: Callable[[str], int]) -> list[str]:
+    """`text` in rows of at most `width` cells, cut behind a blank where there is one. Nothing is lost."""
+    found: list[str] = []
+    start = used = 0
+    blank = -1  # behind the last blank
+    for index, char in enumerate(text):
+        size = cells(char)
+        while used + size > width and index > start:
+            cut = blank if start < blank and char != " " else index
+            found.append(text[start:cut])
+            start, used = cut, cells(text[cut:index])
+        used += size
+        if char == " ":
+            blank = index + 1
+    found.append(text[start:])
+    return found

@@ -33,11 +33,13 @@ from agent.protocol.events import (
 from agent.protocol.plain import command_text, labelled, message_text, one_line, output_text, visible
 from agent.protocol.verdicts import headed, reason, remarkable, rule_place, way_out
 from agent.tui.approvals import Line
-from agent.tui.flow import Flow
+from agent.tui.flow import Flow, rows
 from execpolicy.decision import Decision
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from agent.protocol.approvals import ApprovalRequest
 
 MOST_LINES = 20  # of one output on the screen
 _STYLES = {
@@ -75,6 +77,7 @@ class Screen:
         self._streamed = ""  # text of the message that is on its way
         self._flow = self._new_flow()
         self._running: dict[str, _Live] = {}  # call id -> its output so far
+        self._asked: dict[str, ApprovalRequest] = {}  # request id -> what waits for an answer
         self._last_judged = ""  # call id of the block that was begun last
 
     def say(self, text: str, style: str = "", end: str = "\n") -> None:
@@ -84,16 +87,21 @@ class Screen:
         safe = text.encode("utf-8", "replace").decode("utf-8")
         self._console.print(Text(safe, style=_STYLES[style]), end=end, soft_wrap=True)
 
+    def tell(self, text: str, style: str = "") -> None:
+        """A text of ours or about a call: on a terminal broken between words. `text` is taken as safe."""
+        flow = self._new_flow()
+        self.say(flow.feed(text) + flow.end(), style)
+
     def card(self, title: str, lines: list[Line]) -> None:
         """Lines behind a bar. Each row has the bar, so that no text can pass for the card itself."""
-        from rich.cells import chop_cells
+        from rich.cells import cell_len
 
         width = max(20, self._console.width - 4)
         self.say(f"╭─ {title}", "ask")
         for line in lines:
             mark = line.mark
             text = line.text.expandtabs(4).encode("utf-8", "replace").decode("utf-8")
-            for row in chop_cells(text, width - len(mark)) or [""]:
+            for row in rows(text, width - len(mark), cell_len):
                 self.say("│ ", "ask", end="")
                 self.say(mark, line.style or "quiet", end="")
                 self.say(row, line.style)
@@ -124,13 +132,17 @@ class Screen:
                     self.say("\n" + message_text(text), "quiet")
             case Judged():
                 self._verdict(event)
-            case ApprovalAsked() | PatchStarted() | Closed():
+            case ApprovalAsked(request):
+                self._asked[request.id] = request
+            case PatchStarted() | Closed():
                 pass
             case CommandStarted(call_id, command):
                 self._running[call_id] = _Live(command)
             case CommandOutput(call_id, text):
                 self._output(call_id, text)
             case ApprovalAnswered(reply):
+                if asked := self._asked.pop(reply.request_id, None):
+                    self._continue(asked.call_id, headed(asked.tool, asked.subject))
                 said = f": {visible(reply.message)}" if reply.message else ""
                 self.say(f"  answered: {reply.answer.value}{said}", "quiet")
             case CommandEnded():
@@ -148,13 +160,13 @@ class Screen:
                 text = f"the answer broke off, try {attempt} of {most} in {seconds:.1f}s: {one_line(cause)}"
                 self.say(text, "quiet")
             case Warned(message, help):
-                self.say(labelled("warning", message), "ask")
+                self.tell(labelled("warning", message), "ask")
                 if help:
-                    self.say(f"help: {visible(help)}", "quiet")
+                    self.tell(f"help: {visible(help)}", "quiet")
             case TurnFailed(message, help):
-                self.say(f"\nerror: {visible(message)}", "error")
+                self.tell(f"\nerror: {visible(message)}", "error")
                 if help:
-                    self.say(f"help: {visible(help)}")
+                    self.tell(f"help: {visible(help)}")
             case TurnInterrupted(why):
                 self.say(f"\ninterrupted{': ' + visible(why) if why else ''}", "ask")
             case TurnCompleted():
@@ -177,7 +189,7 @@ class Screen:
     def _thread(self, event: ThreadStarted) -> None:
         about = [one_line(event.model), one_line(event.cwd, 60), one_line(event.sandbox)]
         again = " (resumed)" if event.resumed else ""
-        self.say(
+        self.tell(
             " · ".join([part for part in about if part] + [f"session {event.thread_id}{again}"]), "quiet"
         )
 
@@ -192,9 +204,9 @@ class Screen:
         by = f" by {visible(rule_place(rule))}" if rule else ""
         why = reason(verdict)
         word = verdict.decision.word
-        self.say(f"  {word}{by}{': ' + visible(why) if why else ''}", word)
+        self.tell(f"  {word}{by}{': ' + visible(why) if why else ''}", word)
         if verdict.decision is Decision.DENY and (instead := way_out(verdict)):
-            self.say(f"  way out: {visible(instead)}")
+            self.tell(f"  way out: {visible(instead)}")
 
     def _output(self, call_id: str, text: str) -> None:
         """Whole lines as they come, while no other command could speak in between."""
@@ -203,20 +215,20 @@ class Screen:
             return
         *lines, live.held = (live.held + text).split("\n")
         if lines:
-            self._continue(call_id, live.command)
+            self._continue(call_id, f"$ {live.command}")
         for line in lines[: MOST_LINES - live.shown]:
             self.say(f"  {output_text(line).removesuffix(_RETURN)}", "quiet")
             live.shown += 1
 
-    def _continue(self, call_id: str, command: str) -> None:
+    def _continue(self, call_id: str, head: str) -> None:
         """Calls that run side by side speak in any order: say which one it is."""
         if call_id != self._last_judged:
             self._last_judged = call_id
-            self.say(f"\n$ {one_line(command)}", "command")
+            self.say(f"\n{one_line(head)}", "command")
 
     def _command(self, event: CommandEnded) -> None:
         live = self._running.pop(event.call_id, _Live())
-        self._continue(event.call_id, event.command)
+        self._continue(event.call_id, f"$ {event.command}")
         if event.status is Status.DECLINED:
             self.say("  not run", "deny")
             return

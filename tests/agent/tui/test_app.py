@@ -168,6 +168,20 @@ def test_the_end_of_input_refuses_and_says_so(typed: str) -> None:
     assert "no answer: the input ended, so this is refused" in run.text
 
 
+def test_an_answer_stands_below_the_command_that_it_is_about() -> None:
+    asked = [Judged("c1", "exec_command", "make", ASKED), Judged("c2", "exec_command", "other", ASKED)]
+    run = Run(ScriptedConversation([*asked, ask(1), END]), "n not now\n")
+    assert "\n$ make\n  answered: no: not now\n" in run.text
+
+
+def test_words_for_the_program_are_not_given_to_the_model() -> None:
+    conversation = ScriptedConversation([MessageDone("ok"), END])
+    run = Run(conversation, "/help\n/nope\n/etc/hosts is what?\n/quit\n", None, lasting=True)
+    assert "interrupts the task" in run.text
+    assert "there is no `/nope`: /help shows what there is" in run.text
+    assert [op.text for op in conversation.ops if isinstance(op, StartTurn)] == ["/etc/hosts is what?"]
+
+
 def test_a_last_line_without_its_end_counts() -> None:
     assert Run(ScriptedConversation([ask(), END]), "y").answers == [(Answer.YES, "")]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.tui.flow import Flow
+from agent.tui.flow import Flow, rows
 
 
 def flowed(width: int, *pieces: str) -> str:
@@ -40,3 +40,29 @@ def test_no_word_is_lost_or_cut_and_pieces_make_no_difference(pieces: list[str],
         assert (
             len(line.rstrip()) <= width or any(len(word) > width for word in line.split()) or line[0] == " "
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("one two three", ["one two ", "three"]),
+        ("one two thr four", ["one two ", "thr four"]),
+        ("0123456789 x", ["0123456789", " x"]),
+        ("x" * 12, ["x" * 10, "xx"]),
+        ("", [""]),
+        ("日" * 6, ["日" * 5, "日"]),
+    ],
+)
+def test_rows(text: str, want: list[str]) -> None:
+    from rich.cells import cell_len
+
+    assert rows(text, 10, cell_len) == want
+
+
+@given(st.text(alphabet="ab  日́", max_size=60), st.integers(2, 12))
+def test_rows_lose_nothing_and_fit(text: str, width: int) -> None:
+    from rich.cells import cell_len
+
+    found = rows(text, width, cell_len)
+    assert "".join(found) == text
+    assert all(cell_len(row) <= width for row in found)
