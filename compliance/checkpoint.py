@@ -70,8 +70,10 @@ def leaves(log: Snapshot, after: tuple[str, int] = ("", 0)) -> Iterator[tuple[st
 def signed_checkpoints(folder: Path) -> list[Signed]:
     """Every checkpoint of a log, oldest first. SealError for a line that is none."""
     path = folder / NOTES_NAME
-    found = []
+    found: list[Signed] = []
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise SealError(f"`{path}` is no ordinary file", "move it away: it is not ours")
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):  # a crash left it; nobody was told of it

@@ -93,6 +93,8 @@ def snapshot(folder: Path) -> Snapshot:
         head_path = folder / HEAD_NAME
         if not head_path.exists():
             return Snapshot(folder, None, _sizes(folder))
+        if not head_path.is_file():  # a pipe would be waited for
+            raise RecordError(f"`{head_path}` is no ordinary file", "move it away: it is not ours")
         with head_path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             return Snapshot(folder, unpack_head(file.read(HEAD_BYTES + 1)), _sizes(folder))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -177,3 +180,16 @@ def test_export_speaks_other_words(home: Path) -> None:
     cef = run("export", "--format", "cef", "--decision", "ask", home=home)
     assert cef.stdout.startswith("CEF:0|policy-agent|agent|0.1|decided:ask|decided ask|3|rt=")
     assert run("export", home=home).exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["head", "checkpoints.jsonl"])
+def test_a_pipe_in_the_log_is_told_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    done = subprocess.run(
+        [sys.executable, "-I", "-m", "agent", "audit", "verify", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 1
+    assert "no ordinary file" in done.stdout + done.stderr
