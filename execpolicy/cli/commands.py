@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from execpolicy.cli.tending import add_to
+
 app = typer.Typer(
     name="policy",
     help="Ask, test and tend the rules.",
@@ -96,6 +98,9 @@ def explain_command(
     from execpolicy.cli.explain import explain
 
     raise typer.Exit(explain(_asked(words, rules, folder, form, script, False, facts)))
+
+
+add_to(app)
 
 
 def _asked(
