@@ -20,6 +20,7 @@ from execpolicy.bundle.load import PolicySource, load_policy
 from execpolicy.decision import Layer
 from execpolicy.engine.check import check
 from execpolicy.engine.context import CheckContext
+from execpolicy.engine.judge import decide
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.quick import decide_words
 from execpolicy.facts import CommandFacts, Word
@@ -92,7 +93,7 @@ def decisions(runs: int) -> None:
             lambda policy=policy: decide_words(policy, WORDS, CONTEXT)
         )
         work[f"with its why, {size:,} prefix rules"] = many(
-            lambda policy=policy: policy.decide(facts, CONTEXT)
+            lambda policy=policy: decide(policy, facts, CONTEXT)
         )
     table("decide one command", micro(rounds(work, runs)), "dict lookup", "us")
 

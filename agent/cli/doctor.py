@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.main import settings_of_help
+from agent.cli.width import settings_of_help
 
 if TYPE_CHECKING:
     from agent.sandbox.machine import Layer

@@ -29,7 +29,6 @@ EPILOG = (
     + "\n\n`agent COMMAND --help` tells more. A prompt that is the name of a command stands behind `--`:"
     " `agent -- exec`."
 )
-WIDTH = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -135,14 +134,11 @@ def build(function: Callable[..., None], epilog: str | None = None) -> Any:
     """`function` as a command of its own."""
     import typer
 
+    from agent.cli.width import settings_of_help
+
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(epilog=epilog, context_settings=settings_of_help())(function)
     return typer.main.get_command(app)
-
-
-def settings_of_help() -> dict[str, Any]:
-    """The same text at every width of terminal."""
-    return {"help_option_names": ["-h", "--help"], "terminal_width": WIDTH, "max_content_width": WIDTH}
 
 
 def invoke(command: Any, words: list[str], name: str) -> int:

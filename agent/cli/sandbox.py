@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli.main import settings_of_help
 from agent.cli.options import AddDir, Folder, Sandbox
+from agent.cli.width import settings_of_help
 
 Mode = Annotated[
     Sandbox | None,

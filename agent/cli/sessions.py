@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.main import settings_of_help
+from agent.cli.width import settings_of_help
 
 app = typer.Typer(
     add_completion=False,

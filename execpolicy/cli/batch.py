@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from execpolicy.bundle.machine import workspace_of
-from execpolicy.cli.check import with_facts
+from execpolicy.cli.place import with_facts
 from execpolicy.decision import Verdict
 from execpolicy.engine.check import check, check_argv
 from execpolicy.engine.context import CheckContext, FactValue

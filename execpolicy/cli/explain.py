@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from execpolicy.cli.asked import Asked, Format
-from execpolicy.cli.check import FAILED, STATUS, Place, context_of, failed, load
+from execpolicy.cli.check import FAILED, STATUS, failed
+from execpolicy.cli.place import Place, context_of, load
 from execpolicy.diagnostics import printable
 from execpolicy.engine.check import check_facts
 from execpolicy.engine.explain import lines, to_json

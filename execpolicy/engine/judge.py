@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from execpolicy.decision import Certainty, Decision, Layer, Part, SandboxMode
+from execpolicy.decision import Certainty, Decision, Layer, Part, SandboxMode, Verdict
 from execpolicy.engine.conditions import holds
 from execpolicy.engine.context import CheckContext
-from execpolicy.engine.fold import Judged
+from execpolicy.engine.fold import Judged, fold
 from execpolicy.engine.match import CommandView, about, match_command, match_prefix, places_of
 from execpolicy.engine.paths import STREAMS, FileView, match_path, touches_protected, writes_inside
 from execpolicy.engine.policy import Policy
@@ -20,6 +20,11 @@ from execpolicy.lang.rules import CommandRule, NetworkRule, PathRule, PrefixRule
 MANY = 16  # rules of one part that an unknown word may reach and that are shown; one is enough for an ask
 LOOKED_AT = 5_000  # such rules that are matched; where there are more, the answer is an ask
 TOO_MANY = "more rules than are looked at may be about a word that is not known"
+
+
+def decide(policy: Policy, facts: CommandFacts, context: CheckContext) -> Verdict:
+    """The verdict over one command and the files it touches."""
+    return fold(judge_command(policy, facts, context), context)
 
 
 def judge_command(policy: Policy, facts: CommandFacts, context: CheckContext) -> list[Judged]:

@@ -1,12 +1,11 @@
-"""Policy: the layers compiled for looking up, and what they say about one command, file, host or tool."""
+"""Policy: the layers compiled for looking up, and which rules can speak about a command."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from execpolicy.decision import Decision, Layer, Verdict
-from execpolicy.engine.context import CheckContext
+from execpolicy.decision import Decision, Layer
 from execpolicy.engine.identity import Hosts
 from execpolicy.engine.index import (
     EMPTY,
@@ -21,7 +20,6 @@ from execpolicy.engine.index import (
 )
 from execpolicy.engine.match import CommandView
 from execpolicy.engine.words import canonical
-from execpolicy.facts import CommandFacts
 from execpolicy.lang.rules import Defaults, Rule, RuleException, RuleFile
 
 
@@ -53,13 +51,6 @@ class Policy:
             defaults=_defaults(ordered),
             exceptions=exceptions,
         )
-
-    def decide(self, facts: CommandFacts, context: CheckContext) -> Verdict:
-        """What the policy says about one command and the files it touches."""
-        from execpolicy.engine.fold import fold  # late: both are written in terms of a policy
-        from execpolicy.engine.judge import judge_command
-
-        return fold(judge_command(self, facts, context), context)
 
     def candidates(self, view: CommandView) -> Iterator[int]:
         """The numbers of the rules that can speak about a command with certainty, each once."""

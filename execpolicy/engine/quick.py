@@ -11,6 +11,7 @@ from typing import Final
 from execpolicy.decision import Decision, Layer
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.index import BELOW, ENDS
+from execpolicy.engine.judge import decide
 from execpolicy.engine.policy import Policy
 from execpolicy.facts import CommandFacts, Word
 from execpolicy.lang.rules import AnyOf, Exact, Mode, PrefixRule, Rule
@@ -22,7 +23,7 @@ _NO_LAYER: Final = len(Layer)
 
 
 def decide_words(policy: Policy, words: Sequence[str], context: CheckContext) -> Decision:
-    """The decision of `policy.decide` about these words."""
+    """The decision of `decide` about these words."""
     name = words[0]
     index = policy.index
     if index.anywhere or index.caseless or policy.exceptions or policy.hosts.by_name or "/" in name:
@@ -84,4 +85,4 @@ def _one_of(element: AnyOf, word: str) -> bool:
 
 
 def _slowly(policy: Policy, words: Sequence[str], context: CheckContext) -> Decision:
-    return policy.decide(CommandFacts(argv=tuple(map(Word.literal, words)), span=NOWHERE), context).decision
+    return decide(policy, CommandFacts(argv=tuple(map(Word.literal, words)), span=NOWHERE), context).decision

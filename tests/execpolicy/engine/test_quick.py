@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from execpolicy.decision import Layer
 from execpolicy.engine.context import CheckContext
+from execpolicy.engine.judge import decide
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.quick import decide_words
 from execpolicy.facts import CommandFacts, Word
@@ -42,7 +43,7 @@ plain_rules = st.builds(
 def decided(files: list[tuple[Layer, RuleFile]], argv: list[str], context: CheckContext) -> None:
     policy = Policy.build(files)
     facts = CommandFacts(argv=tuple(map(Word.literal, argv)), span=Span(0, 0))
-    assert decide_words(policy, argv, context) is policy.decide(facts, context).decision
+    assert decide_words(policy, argv, context) is decide(policy, facts, context).decision
 
 
 @given(layered_files(), words, contexts())

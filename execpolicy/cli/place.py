@@ -1,0 +1,125 @@
+"""Where a command would run, the rules in force there, and what is known there."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from execpolicy.cli.asked import Asked, Format
+from execpolicy.decision import Layer, SandboxMode
+from execpolicy.diagnostics import Diagnostic, Severity
+from execpolicy.engine.context import CheckContext, FactValue
+
+if TYPE_CHECKING:
+    from execpolicy.bundle.load import Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command would run, and where the agent keeps its state."""
+
+    folder: Path
+    workspace: Path
+    home: Path
+
+    @staticmethod
+    def of(folder: str) -> Place | None:
+        """None: there is no such folder."""
+        from execpolicy.bundle.machine import workspace_of
+
+        try:
+            home = Path(os.path.abspath(os.environ.get("AGENT_HOME") or os.path.expanduser("~/.agent")))
+            here = Path(os.path.realpath(folder, strict=True))
+        except (OSError, ValueError):
+            return None
+        if not here.is_dir():
+            return None
+        return Place(here, workspace_of(here, home), home)
+
+
+def load(asked: Asked, place: Place) -> Loaded | None:
+    """The policy in force; None once its errors are told.
+
+    A file named by hand that is broken or missing is fatal; of another it is told and the rest is in force.
+    """
+    from execpolicy.bundle.load import PolicySource, load_policy
+    from execpolicy.bundle.machine import is_trusted, layer_sources
+
+    if asked.rules:
+        sources = [PolicySource(Path(path), Layer.SESSION) for path in asked.rules]
+    else:
+        rules = place.workspace / ".agent" / "rules"
+        trusted = rules.is_dir() and is_trusted(place.workspace, place.home)
+        sources = layer_sources(place.home, place.workspace, trusted=trusted)
+    loaded = load_policy(sources, cache_dir=place.home / "cache" / "policy")
+    fatal = bool(asked.rules) and bool(loaded.broken)
+    tell(loaded.diagnostics, asked.format, fatal=fatal)
+    return None if fatal else loaded
+
+
+def tell(diagnostics: Sequence[Diagnostic], form: Format, *, fatal: bool) -> None:
+    """Every diagnostic: with carets on standard error, or as objects where an object was asked for."""
+    if not diagnostics:
+        return
+    from execpolicy.diagnostics import render, to_json
+
+    if form is Format.JSON and fatal:
+        print(
+            json.dumps(
+                {"error": "rule files", "diagnostics": [to_json(one) for one in diagnostics]}, indent=2
+            )
+        )
+        return
+    for one in diagnostics:
+        print(render(one) + "\n", file=sys.stderr)
+    errors = sum(one.severity is Severity.ERROR for one in diagnostics)
+    if errors:
+        print(f"{errors} error{'s' if errors > 1 else ''} in rule files", file=sys.stderr)
+
+
+def context_of(asked: Asked, place: Place, loaded: Loaded) -> CheckContext:
+    """What the agent would know there. Facts of a session, as `model`, are not known unless they are given."""
+    from execpolicy.bundle.machine import context_for
+
+    temporary = dict.fromkeys(("/tmp", "/var/tmp", os.environ.get("TMPDIR") or "/tmp"))
+    context = context_for(
+        place.folder,
+        workspace=place.workspace,
+        agent_home=place.home,
+        writable=tuple(map(Path, temporary)),
+        protected=tuple(Path(file.path) for file in loaded.files),
+        facts={"agent": "agent"},
+    )
+    facts: dict[str, FactValue] = {}
+    for fact in asked.facts:
+        name, _, value = fact.partition("=")
+        facts[name] = _fact(value)
+    return with_facts(context, facts)
+
+
+def _fact(text: str) -> FactValue:
+    if text in ("true", "false"):
+        return text == "true"
+    return tuple(text.split(",")) if "," in text else text
+
+
+def with_facts(context: CheckContext, facts: dict[str, FactValue]) -> CheckContext:
+    """`context` where `facts` hold instead of what the machine says."""
+    if not facts:
+        return context
+    sandbox = facts.pop("sandbox", None)
+    groups = facts.get("groups")
+    if isinstance(groups, str):
+        facts["groups"] = (groups,)
+    today = facts.pop("today", None)
+    return replace(
+        context,
+        facts={**context.facts, **facts},
+        sandbox=SandboxMode(sandbox) if sandbox in {mode.value for mode in SandboxMode} else context.sandbox,
+        today=today if isinstance(today, str) else context.today,
+    )
