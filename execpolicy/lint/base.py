@@ -71,10 +71,16 @@ class Finding:
     message: str
     file: LintFile
     origin: Origin  # of the declaration
-    span: Span
+    key: str = ""  # whose value it is about; none: the head of the declaration
+    place: Span | None = None  # where it is about no declaration
     label: str = ""
     help: str = ""
     removable: bool = False
+
+    @property
+    def span(self) -> Span:
+        """Worked out when it is asked for: of many findings only some are shown."""
+        return self.file.span(self.origin, self.key) if self.place is None else self.place
 
     @property
     def diagnostic(self) -> Diagnostic:

@@ -141,6 +141,6 @@ def _finding(file: LintFile, span: Span, message: str, severity: Severity, help_
         message=message,
         file=file,
         origin=Origin(file.layer, file.source.path, line, column),
-        span=span,
+        place=span,
         help=help_,
     )

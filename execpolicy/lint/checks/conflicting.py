@@ -36,7 +36,7 @@ class Conflicting:
                     message=f"`{rule.meta.id}` says {said}, `{stricter.meta.id}` says {strict} about the same",
                     file=file,
                     origin=rule.meta.origin,
-                    span=file.span(rule.meta.origin, "decision"),
+                    key="decision",
                     label=f"{strict} at {stricter.meta.origin}",
                     help="the stricter one holds: keep the one that is meant",
                 )

@@ -33,7 +33,6 @@ class Duplicate:
                     message=f"rule `{rule.meta.id}` says the same as `{twin.meta.id}`",
                     file=file,
                     origin=rule.meta.origin,
-                    span=file.span(rule.meta.origin),
                     label=f"already at {twin.meta.origin}",
                     help="take one of them out",
                     removable=True,

@@ -53,7 +53,7 @@ class Evadable:
                 message=f"rule `{rule.meta.id}` stops `{written}`, but `{escape}` {verb}",
                 file=file,
                 origin=rule.meta.origin,
-                span=file.span(rule.meta.origin, "pattern"),
+                key="pattern",
                 label="these words, in this order",
                 help=_instead(rule),
             )
@@ -98,10 +98,12 @@ def spellings(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
         for instead in _other_words(word, inner, grammar):
             yield (program, *behind[:at], *instead, *behind[at + 1 :])
     options = [word for word in behind[lead:] if word.startswith("-")]
-    if len(options) > 1 and not any(word in inner.values for word in options):
+    named = all(word.lstrip("-")[:1].isalpha() and word not in inner.values for word in options)
+    if len(options) > 1 and named:
         yield (program, *behind[:lead], *reversed(options), *behind[lead + len(options) :])
-    if options:
+    if options and named and (lead or inner.complete):
         yield (program, *behind[:lead], "operand", *behind[lead:])
+    if options and named and ("-v" in inner.same or "-v" in inner.plain):
         yield (program, *behind[:lead], "-v", *behind[lead:])
     if sub is not None and grammar.subcommands:
         for option in sorted(grammar.values)[:6]:

@@ -33,7 +33,7 @@ class Expiring:
                     + (f"ended on {end} and no longer applies" if over else f"ends on {end}"),
                     file=file,
                     origin=rule.meta.origin,
-                    span=file.span(rule.meta.origin, "expires"),
+                    key="expires",
                     help="take it out, or decide anew until when it applies",
                     removable=over and rule.meta.id not in subject.policy.exceptions,
                 )
@@ -49,7 +49,7 @@ class Expiring:
                     + (f"ended on {exception.until}" if over else f"ends on {exception.until}"),
                     file=file,
                     origin=exception.origin,
-                    span=file.span(exception.origin, "until"),
+                    key="until",
                     help="take it out, or have it approved again",
                     removable=over,
                 )

@@ -32,7 +32,7 @@ READERS: Final = frozenset(
         Form.TEST,
         Form.SED,
     }
-    | {Form.FIND, Form.FD, Form.AWK, Form.QUERY, Form.EXPORT}
+    | {Form.FIND, Form.FD, Form.AWK, Form.QUERY, Form.EXPORT, Form.OPAQUE, Form.TRAP}
 )
 SHOWN: Final = 5  # programs named in one finding
 
@@ -93,7 +93,7 @@ class Overbroad:
             message=message,
             file=file,
             origin=rule.meta.origin,
-            span=file.span(rule.meta.origin, key),
+            key=key,
             label=label,
             help=help_,
         )

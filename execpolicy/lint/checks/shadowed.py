@@ -53,7 +53,6 @@ class Shadowed:
             message=message,
             file=file,
             origin=meta.origin,
-            span=file.span(meta.origin),
             label=f"covered at {above.origin}",
             help="narrow the other rule, or take this one out"
             if silenced

@@ -51,6 +51,6 @@ class StrayException:
                 message=message,
                 file=file,
                 origin=exception.origin,
-                span=file.span(exception.origin, "to"),
+                key="to",
                 help=help_,
             )

@@ -43,18 +43,19 @@ class Unanchored:
 
     def run(self, subject: Subject) -> Iterator[Finding]:
         for _, rule, file in Numbered(subject):
-            for key, text in dict.fromkeys(_regexes(rule)):
-                if anchored(text):
+            allow = rule.meta.decision is Decision.ALLOW
+            for key, text, excepts in dict.fromkeys(_regexes(rule)):
+                loosens = allow is not excepts  # more words fit: more is allowed, or less is stopped
+                if anchored(text) or (not loosens and _edge(read_regex(text), Edge.START)):
                     continue
-                allow = rule.meta.decision is Decision.ALLOW
                 yield Finding(
                     code=self.code,
-                    severity=Severity.WARNING if allow else Severity.NOTE,
+                    severity=Severity.WARNING if loosens else Severity.NOTE,
                     message=f"`{text}` is looked for anywhere in the word",
                     file=file,
                     origin=rule.meta.origin,
-                    span=file.span(rule.meta.origin, key),
-                    label="more words fit than it seems" if allow else "",
+                    key=key,
+                    label="more words fit than it seems" if loosens else "",
                     help=_help(text),
                 )
 
@@ -97,60 +98,67 @@ def _any_character(node: Node) -> bool:
     return isinstance(node, Chars) and node.has(ord("a")) and node.has(ord("/")) and node.has(0x10FFFF)
 
 
-def _regexes(rule: Rule) -> Iterator[tuple[str, str]]:
+# A key, an expression in its value, and whether the expression takes words out.
+Found = Iterator[tuple[str, str, bool]]
+
+
+def _regexes(rule: Rule) -> Found:
     match rule:
         case PrefixRule():
-            yield from _in_elements("pattern", rule.pattern)
+            yield from _in_elements("pattern", rule.pattern, False)
         case CommandRule():
-            yield from _in_elements("program", (rule.program,))
-            yield from _in_elements("subcommand", rule.subcommand)
-            yield from _in_elements("args", rule.args or ())
+            yield from _in_elements("program", (rule.program,), False)
+            yield from _in_elements("subcommand", rule.subcommand, False)
+            yield from _in_elements("args", rule.args or (), False)
         case ToolRule():
-            yield from _in_elements("tool", (rule.tool,))
-            yield from _in_elements("server", (rule.server,) if rule.server is not None else ())
-            yield from _in_elements("arguments", tuple(pattern for _, pattern in rule.arguments))
+            yield from _in_elements("tool", (rule.tool,), False)
+            yield from _in_elements("server", (rule.server,) if rule.server is not None else (), False)
+            yield from _in_elements("arguments", tuple(pattern for _, pattern in rule.arguments), False)
         case _:
             pass
     if isinstance(rule, PrefixRule | CommandRule):
         for elements in rule.unless:
-            yield from _in_elements("unless", elements)
+            yield from _in_elements("unless", elements, True)
     if rule.when is not None:
-        yield from (("when", text) for text in _in_condition(rule.when))
+        yield from _in_condition(rule.when, False)
 
 
-def _in_elements(key: str, elements: tuple[Element, ...]) -> Iterator[tuple[str, str]]:
+def _in_elements(key: str, elements: tuple[Element, ...], excepts: bool) -> Found:
     for element in elements:
         match element:
             case End():
                 pass
             case Rest(each):
                 if each is not None:
-                    yield from ((key, text) for text in _in_word(each))
+                    yield from _in_word(key, each, excepts)
             case _:
-                yield from ((key, text) for text in _in_word(element))
+                yield from _in_word(key, element, excepts)
 
 
-def _in_word(pattern: WordPattern) -> Iterator[str]:
+def _in_word(key: str, pattern: WordPattern, excepts: bool) -> Found:
     match pattern:
         case Regex(text):
-            yield text
-        case AnyOf(options) | AllOf(options) | NoneOf(options):
+            yield key, text, excepts
+        case AnyOf(options) | AllOf(options):
             for option in options:
-                yield from _in_word(option)
+                yield from _in_word(key, option, excepts)
+        case NoneOf(options):
+            for option in options:
+                yield from _in_word(key, option, not excepts)
         case Exact() | Glob() | Within():
             pass
 
 
-def _in_condition(condition: Condition) -> Iterator[str]:
+def _in_condition(condition: Condition, excepts: bool) -> Found:
     match condition:
         case And(operands) | Or(operands):
             for operand in operands:
-                yield from _in_condition(operand)
+                yield from _in_condition(operand, excepts)
         case Not(operand):
-            yield from _in_condition(operand)
+            yield from _in_condition(operand, not excepts)
         case Compare(_, options):
             for option in options:
                 if not isinstance(option, GroupFact):
-                    yield from _in_word(option)
+                    yield from _in_word("when", option, excepts)
         case Truth() | TimeBetween():
             pass

@@ -24,6 +24,5 @@ class Unexampled:
                 message=f"rule `{rule.meta.id}` has no example of what it matches",
                 file=file,
                 origin=rule.meta.origin,
-                span=file.span(rule.meta.origin),
                 help='add `match = ["..."]` and `not_match = ["..."]`: they are run whenever the file is loaded',
             )

@@ -53,7 +53,7 @@ class UnknownFact:
                         message=message,
                         file=file,
                         origin=origin,
-                        span=file.span(origin, "when"),
+                        key="when",
                         help=help_,
                     )
 

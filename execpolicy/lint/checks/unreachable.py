@@ -44,7 +44,7 @@ class Unreachable:
                     message=f"rule `{rule.meta.id}` matches nothing: {why}",
                     file=file,
                     origin=rule.meta.origin,
-                    span=file.span(rule.meta.origin, key),
+                    key=key,
                     help="correct it or take it out",
                 )
 

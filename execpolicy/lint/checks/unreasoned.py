@@ -27,7 +27,6 @@ class Unreasoned:
                 + ("why" if missing else "what to do instead"),
                 file=file,
                 origin=meta.origin,
-                span=file.span(meta.origin),
                 help='add `justification = "..."`: it is told to the person and to the model'
                 if missing
                 else 'add `suggest = "..."`: the way out',
