@@ -99,16 +99,23 @@ class _PreparedPatch:
 
     def check(self) -> str:
         try:
-            self._plan = plan(self._patch, self._cwd)
+            self._plan = self._judged_plan()
         except (PatchError, OSError) as error:
             return _verification(error)
         return ""
+
+    def _judged_plan(self) -> PatchPlan:
+        """INVARIANT: what is written lies where it was judged to lie. A link may have been put in the way since."""
+        found = plan(self._patch, self._cwd)
+        if not set(found.accesses) <= set(self._touched):
+            raise PatchError("a path leads elsewhere than when it was judged", help="make the patch anew")
+        return found
 
     async def run(self, grant: Grant, emit: Emit) -> Ran:
         emit(PatchStarted(self._call.id, self._changes()))
         started = time.monotonic()
         try:
-            apply(self._plan or plan(self._patch, self._cwd))
+            apply(self._plan or self._judged_plan())
         except PatchError as error:
             message = _joined(f"{NAME} failed, nothing was changed: {error}", error.help)
             return self._ran(message, message, Status.FAILED, time.monotonic() - started)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fakes import FakeJudge, Rig, ScriptedModel, calls_custom, done, of
+from fakes import FakeJudge, Rig, ScriptedModel, calls_custom, done, of, says
 
 from agent.protocol.approvals import Answer, ApprovalRequest
 from agent.protocol.events import FileChange, PatchEnded, PatchStarted, Refusal, Status
-from agent.tools.base import BadCall, ToolCall
+from agent.tools.base import BadCall, Request, ToolCall
 from agent.tools.edit import PatchTool
+from agent.tools.judgement import Judgement
 from execpolicy.decision import Decision
 from execpolicy.facts import Access
 
@@ -140,3 +141,24 @@ def test_a_link_is_judged_for_where_it_leads(tmp_path: Path) -> None:
     )
     assert not isinstance(prepared, BadCall)
     assert prepared.request.accesses == (("/etc/x", Access.WRITE),)  # type: ignore[union-attr]
+
+
+async def test_a_link_put_in_the_way_after_the_verdict_is_not_followed(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "work" / "sub", tmp_path / "outside"
+    for folder in (inside, outside):
+        folder.mkdir(parents=True)
+
+    class Swaps(FakeJudge):
+        def judge(self, tool: str, request: Request) -> Judgement:
+            judged = super().judge(tool, request)
+            inside.rename(tmp_path / "work" / "gone")
+            inside.symlink_to(outside)
+            return judged
+
+    text = patch("*** Add File: sub/a.txt", "+new")
+    model = ScriptedModel([*calls_custom("apply_patch", text, "c1"), *done()], [*says("ok"), *done()])
+    cwd = tmp_path / "work"
+    rig = Rig(model, cwd, judge=Swaps(), tools=(PatchTool(str(cwd)),))
+    await rig.turn()
+    assert "elsewhere" in model.outputs()["c1"]
+    assert files(outside) == {}
