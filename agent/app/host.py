@@ -61,7 +61,7 @@ class Host:
             else:
                 store = stack.enter_context(SessionStore.open(settings.database))
                 meta = SessionMeta(
-                    cwd=str(settings.cwd), workspace=str(settings.workspace), model=settings.model
+                    cwd=str(settings.cwd), workspace=str(settings.workspace), model=settings.model_in_force
                 )
                 thread_id = store.create(meta)
                 stack.enter_context(store.lock(thread_id))

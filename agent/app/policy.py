@@ -123,7 +123,7 @@ def context_maker(
         "workspace": str(settings.workspace),
         "interactive": settings.interactive,
         "agent": "agent",
-        "model": settings.model,
+        "model": settings.model_in_force,
         "sandbox": settings.sandbox.value,
         "network": "allow" if settings.network else "deny",
         "approval_policy": "on-request" if settings.interactive else "never",

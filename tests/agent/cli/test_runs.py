@@ -93,6 +93,16 @@ def command(text: str) -> Calls:
     return Calls("exec_command", {"cmd": text})
 
 
+def test_the_built_in_model_passes_for_no_other(place: Place) -> None:
+    place.environ = lambda: {  # type: ignore[method-assign]
+        name: value for name, value in Place.environ(place).items() if name != "OPENAI_API_KEY"
+    }
+    told = place.events(place.run(None, "exec", "--json", "hi").stdout)
+    assert told[0]["model"] == "scripted"
+    (segment,) = (place.home / "audit").glob("records-*")
+    assert place.events(segment.read_text())[0]["event"]["model"] == "scripted"
+
+
 def test_progress_and_answer_go_their_own_ways(place: Place) -> None:
     with model(
         respond(Says("I try."), command("echo hi; echo $OPENAI_API_KEY-")), respond(Says("Done."))
