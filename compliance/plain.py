@@ -42,6 +42,8 @@ def describe(seq: int, time: str, event: AuditEvent) -> list[str]:
     """The first line says what happened; indented ones say why."""
     first, *why = _words(event)
     head = f"{seq:>6}  {time[:19].replace('T', ' ')}Z  {visible(event.session[:13]) or '-'}"
+    if isinstance(event, Decided | Approved | Ran | Patched | Refused):
+        first = f"{first}  [{visible(event.call)}]"  # calls run side by side: what belongs together
     lines = [f"{head}  {first}", *(f"        {line}" for line in why)]
     if event.masked:
         lines.append(f"        masked: {visible(', '.join(event.masked))}")
@@ -58,7 +60,9 @@ def _words(event: AuditEvent) -> list[str]:
                 f"sandbox {visible(event.sandbox)}, approval by {visible(event.approval)}",
             ]
         case PolicyLoaded():
-            found = [f"policy loaded: {len(event.files)} files, {len(event.errors)} errors"]
+            found = [
+                f"policy loaded: {_count(len(event.files), 'file')}, {_count(len(event.errors), 'error')}"
+            ]
             for file in event.files:
                 bad = "" if file.usable else " (broken: its allows do not count)"
                 found.append(f"{file.layer} {visible(file.path)} {file.digest[:19]}{bad}")
@@ -86,6 +90,10 @@ def _words(event: AuditEvent) -> list[str]:
             return [f"gap ({event.kind.value}): {visible(event.reason)}"]
         case other:
             assert_never(other)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _part(part: Part) -> list[str]:

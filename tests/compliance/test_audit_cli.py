@@ -53,12 +53,12 @@ SHOWN = """\
      1  2026-11-24 10:00:00Z  s1  session started: agent 0.1, model model-x
         in /w, workspace /w
         sandbox workspace-write, approval by user
-     2  2026-11-24 10:00:01Z  s1  ask    exec_command: sudo git push
+     2  2026-11-24 10:00:01Z  s1  ask    exec_command: sudo git push  [c1]
         ask   command git push (via sudo)
               rule git.push says ask (user /home/ann/a.rules:3:1): others see it
-     3  2026-11-24 10:00:02Z  s1  answer yes by ann after 1.5 s
-     4  2026-11-24 10:00:03Z  s1  ran: completed, exit status 0, 0.25 s, 12 bytes, sandbox bubblewrap
-     5  2026-11-24 10:00:04Z  s1  refused: bad \\x1b[31mcolour\\nand a line \\u202e
+     3  2026-11-24 10:00:02Z  s1  answer yes by ann after 1.5 s  [c1]
+     4  2026-11-24 10:00:03Z  s1  ran: completed, exit status 0, 0.25 s, 12 bytes, sandbox bubblewrap  [c1]
+     5  2026-11-24 10:00:04Z  s1  refused: bad \\x1b[31mcolour\\nand a line \\u202e  [c2]
      6  2026-11-24 10:00:05Z  s1  session ended: done
 """
 
