@@ -28,11 +28,25 @@ class ModelError(AgentError):
 
 
 class TransientModelError(ModelError):
-    """The model service failed in a way that may pass. `retry_after`: seconds the service asked for."""
+    """The model service failed in a way that may pass.
 
-    def __init__(self, message: str, help: str = "", retry_after: float | None = None) -> None:
+    `retry_after`: seconds the service asked for. `guidance`: what the model is told with the next try.
+    `refused`: no answer had begun.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        help: str = "",
+        retry_after: float | None = None,
+        guidance: str = "",
+        *,
+        refused: bool = False,
+    ) -> None:
         super().__init__(message, help)
         self.retry_after = retry_after
+        self.guidance = guidance
+        self.refused = refused
 
 
 class SandboxUnavailable(AgentError):

@@ -15,7 +15,7 @@ from agent.app import policy
 from agent.app.host import Host, Stored
 from agent.app.observed import ObservedModel
 from agent.config.load import ensure_home
-from agent.config.model import Settings
+from agent.config.model import CODEX_KEY_VARIABLE, Settings
 from agent.core import instructions
 from agent.core.context import sound
 from agent.core.prompts import Surroundings, opening
@@ -27,6 +27,7 @@ from agent.llm.responses import ResponsesClient
 from agent.llm.retry import Backoff, RetryingClient
 from agent.process.environ import child_environment
 from agent.protocol.events import ThreadStarted, Warned
+from agent.protocol.items import JsonObject
 from agent.sandbox.base import Sandbox
 from agent.sandbox.select import select
 from agent.sandbox.spec import SandboxSpec
@@ -107,6 +108,9 @@ def _thread(
         max_steps=settings.max_steps,
         seconds=settings.turn_seconds,
         waited=lambda: desk.seconds_waited,
+        hosted=_hosted(settings),
+        reasoning=_reasoning(settings),
+        verbosity=settings.verbosity,
     )
     thread = Thread(parts, desk=desk, outbox=outbox)
     started = ThreadStarted(
@@ -150,10 +154,12 @@ def _model(settings: Settings, stack: AsyncExitStack) -> ModelClient:
         ResponsesClient(
             base_url=base_url,
             api_key=key,
+            headers=dict(settings.headers),
+            key_name=settings.env_key,
             connect_seconds=settings.connect_seconds,
             idle_seconds=settings.stream_idle_seconds,
         ),
-        Backoff(retries=settings.stream_max_retries),
+        Backoff(retries=settings.stream_max_retries, requests=settings.request_max_retries),
     )
     stack.push_async_callback(client.aclose)
     return client
@@ -174,7 +180,7 @@ def _record(
             emit(Warned(telemetry.trouble, "look at the OTEL_* variables and at the collector"))
 
     stack.callback(trouble)
-    secrets = {*secret_values(os.environ), *filter(None, (settings.api_key,))}
+    secrets = {*secret_values(os.environ), *settings.secrets}
     try:
         sink = FanOut(Redactor(sorted(secrets)).event, AuditLog(settings.audit), *filter(None, (telemetry,)))
         stack.callback(sink.close)
@@ -222,14 +228,30 @@ def _sandboxes(settings: Settings) -> Callable[[SandboxMode], Sandbox]:
 
 def _child_environment(settings: Settings) -> dict[str, str]:
     """INVARIANT: neither the variable that holds the key nor another one with the same value."""
-    key = settings.api_key
     return child_environment(
         {
             name: value
             for name, value in os.environ.items()
-            if name != settings.env_key and not (key is not None and key in value)
+            if name not in (settings.env_key, CODEX_KEY_VARIABLE)
+            and not any(secret in value for secret in settings.secrets)
         }
     )
+
+
+def _hosted(settings: Settings) -> tuple[JsonObject, ...]:
+    """Tools of the model service. They touch nothing of this machine, and only the user asks for them."""
+    if settings.web_search == "disabled":
+        return ()
+    return ({"type": "web_search", "external_web_access": settings.web_search == "live"},)
+
+
+def _reasoning(settings: Settings) -> JsonObject | None:
+    wanted: JsonObject = {}
+    if settings.effort:
+        wanted["effort"] = settings.effort
+    if settings.summary:
+        wanted["summary"] = settings.summary
+    return wanted or None
 
 
 def _bash() -> str:

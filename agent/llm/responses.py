@@ -32,12 +32,16 @@ _TERMINAL_CODES = {
 }
 _TERMINAL_STATUS = {
     400: "the service does not accept the request: check --model and the service's documentation",
-    401: "check OPENAI_API_KEY",
+    401: "check the key in {key}: it is missing, wrong or withdrawn",
     403: "the key has no access to this model or project",
     404: "check --model and the base URL (it usually ends with /v1)",
     413: "the request is too large: start a new session",
     422: "the service does not accept the request: check --model",
 }
+_FILTERED = (
+    "<content_filter_guidance>\nThe last answer was stopped by the content filter of the model service. Answer "
+    "again, without what may have set it off.\n</content_filter_guidance>"
+)
 MOST_NESTED = 200  # levels of an event; real ones have about ten
 MOST_MESSAGE = 2000  # characters of what the service says about a failure
 _TRY_AGAIN_IN = re.compile(r"try again in ([0-9.]+)\s*(ms|s)\b")
@@ -51,14 +55,19 @@ class ResponsesClient:
         *,
         base_url: str | None,
         api_key: str,
+        key_name: str = "OPENAI_API_KEY",
         headers: Mapping[str, str] | None = None,
         connect_seconds: float = 15.0,
         idle_seconds: float = 300.0,
         total_seconds: float = 1800.0,
     ) -> None:
-        """`idle_seconds` bounds the silence between two events, `total_seconds` one whole response."""
+        """`idle_seconds` bounds the silence between two events, `total_seconds` one whole response.
+
+        `key_name` is where the key comes from, for the message that it does not work.
+        """
         self._base_url = base_url
         self._api_key = api_key
+        self._key_name = key_name
         self._headers = dict(headers or {})
         self._connect_seconds = connect_seconds
         self._idle_seconds = idle_seconds
@@ -83,6 +92,7 @@ class ResponsesClient:
         except ModelError as error:
             text = str(error).replace(self._api_key, "[the key]") if len(self._api_key) > 3 else str(error)
             error.args = (text if len(text) <= MOST_MESSAGE else text[: MOST_MESSAGE - 1] + "…",)
+            error.help = error.help.replace("{key}", self._key_name)
             raise
 
     async def _stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
@@ -109,9 +119,16 @@ class ResponsesClient:
             body["text"] = options
         try:
             # The history goes in as extra_body: as an argument it would be walked and copied each time.
-            async with client.responses.with_streaming_response.create(
-                model=request.model, stream=True, extra_body=body
-            ) as response:
+            async with contextlib.AsyncExitStack() as stack:
+                # Of the head of an answer the package bounds each read, not the whole.
+                async with asyncio.timeout(
+                    min(self._connect_seconds + self._idle_seconds, self._total_seconds)
+                ):
+                    response = await stack.enter_async_context(
+                        client.responses.with_streaming_response.create(
+                            model=request.model, stream=True, extra_body=body
+                        )
+                    )
                 opened = True
                 pieces = aiter(response.iter_bytes())
                 decoder = EventDecoder()
@@ -131,11 +148,12 @@ class ResponsesClient:
                         if isinstance(event, ResponseDone):
                             return
         except TimeoutError:
-            raise TransientModelError(
-                f"the model service was silent for {self._idle_seconds:g} s"
-                if time.monotonic() < deadline
-                else f"the response took longer than {self._total_seconds:g} s"
-            ) from None
+            if time.monotonic() >= deadline:
+                late = f"the response took longer than {self._total_seconds:g} s"
+                raise TransientModelError(late) from None
+            if not opened:
+                raise TransientModelError("the model service did not answer in time") from None
+            raise TransientModelError(f"the model service was silent for {self._idle_seconds:g} s") from None
         except EventTooLarge as error:
             raise ModelError(f"the model service sent {error}") from error
         except APIStatusError as error:
@@ -151,7 +169,9 @@ class ResponsesClient:
                 ) from error
             where = f" at {self._base_url}" if self._base_url else ""
             raise TransientModelError(
-                f"no connection to the model service{where}: {text}", "check the network and the base URL"
+                f"no connection to the model service{where}: {text}",
+                "check the network and the base URL",
+                refused=True,
             ) from error
         except (OpenAIError, httpx2.InvalidURL, UnicodeError, ValueError) as error:
             raise ModelError(f"the model request could not be made: {error}") from error
@@ -213,10 +233,10 @@ def _read(data: str) -> ModelEvent | None:
             raise _from_error(_object(_object(event.get("response")).get("error")))
         case "response.incomplete":
             details = _object(_object(event.get("response")).get("incomplete_details"))
-            raise ModelError(
-                f"the model stopped before it was done: {details.get('reason', 'no reason given')}",
-                "ask for less in one answer, or start a new session",
-            )
+            reason = f"the model stopped before it was done: {details.get('reason', 'no reason given')}"
+            if details.get("reason") == "content_filter":
+                raise TransientModelError(reason, "word the task differently", guidance=_FILTERED)
+            raise ModelError(reason, "ask for less in one answer, or start a new session")
         case "error":
             nested = event.get("error")
             raise _from_error(nested if isinstance(nested, dict) else event)
@@ -273,6 +293,8 @@ def _from_status(error: APIStatusError) -> ModelError:
     detail = body.get("error") if isinstance(body.get("error"), dict) else body
     code = str((detail or {}).get("code") or (detail or {}).get("type") or "")
     message = str((detail or {}).get("message") or "") or error.response.reason_phrase or "no message"
+    if code == "usage_limit_reached":
+        message += _resets(detail or {})
     text = f"the model service answered {error.status_code}: {message}"
     if code in _TERMINAL_CODES:
         return ModelError(text, _TERMINAL_CODES[code])
@@ -280,9 +302,20 @@ def _from_status(error: APIStatusError) -> ModelError:
         return ModelError(text, _TERMINAL_STATUS[error.status_code])
     if error.status_code in (408, 409, 425, 429) or error.status_code >= 500:
         return TransientModelError(
-            text, retry_after=_retry_after(error.response.headers) or _wait_in(message)
+            text, retry_after=_retry_after(error.response.headers) or _wait_in(message), refused=True
         )
     return ModelError(text)
+
+
+def _resets(detail: JsonObject) -> str:
+    """When a spent limit is open again, as far as the service says."""
+    seconds, moment = detail.get("resets_in_seconds"), detail.get("resets_at")
+    if isinstance(moment, int | float) and not isinstance(moment, bool) and 0 < moment < 1e11:
+        seconds = moment - time.time()
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < 1e9:
+        return ""
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    return f" (open again in {hours} h {minutes} min)" if hours else f" (open again in {minutes + 1} min)"
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.errors import ModelError, TransientModelError
 from agent.llm.client import ItemArrived, ModelClient, ModelEvent, ModelRequest, ResponseDone, RetryScheduled
-from agent.protocol.items import Usage
+from agent.protocol.items import Usage, developer_message
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """Doubling waits with ten per cent of jitter; a wait the service asks for is kept up to `longest`."""
 
-    retries: int = 5
+    retries: int = 5  # of a stream that broke
+    requests: int | None = None  # of a request that was refused; None: as many
     first: float = 0.2  # seconds
     longest: float = 60.0
 
@@ -57,13 +58,18 @@ class RetryingClient:
                 return
             except TransientModelError as error:
                 self._failures += 1
-                if self._failures > self._backoff.retries:
+                most = self._backoff.retries
+                if error.refused and self._backoff.requests is not None:
+                    most = self._backoff.requests
+                if self._failures > most:
                     tries = self._failures
                     self._failures = 0
                     raise ModelError(f"{error} (gave up after {tries} tries)", error.help) from error
                 seconds = self._backoff.wait(self._failures, error.retry_after, random.uniform(-1, 1))
-                yield RetryScheduled(self._failures, self._backoff.retries, str(error), seconds)
+                yield RetryScheduled(self._failures, most, str(error), seconds)
                 await self._sleep(seconds)
+                if error.guidance:
+                    request = replace(request, input=(*request.input, developer_message(error.guidance)))
                 if kept:
                     yield ResponseDone(Usage(), complete=False)
                     return

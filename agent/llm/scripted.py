@@ -68,6 +68,7 @@ class Fail:
     message: str = "scripted failure"
     code: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    more: tuple[tuple[str, Json], ...] = ()  # members of the error object
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,16 @@ class Stream:
     body: bytes
 
 
-Step = Respond | Fail | Stream
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """`body` again and again, for ever. `head=False`: not even the head of the answer comes to its end."""
+
+    body: bytes = b""
+    head: bool = True
+    seconds: float = 0.02  # between two pieces
+
+
+Step = Respond | Fail | Stream | Drip
 Script = Callable[[JsonObject], Step]
 
 
@@ -254,8 +264,9 @@ class ScriptedServer:
 
             def _send(self, step: Step, number: int = 0) -> None:
                 match step:
-                    case Fail(status, message, code, headers):
-                        error: JsonObject = {"message": message, "type": code or "scripted", "code": code}
+                    case Fail(status, message, code, headers, more):
+                        kind = code or "scripted"
+                        error: JsonObject = {"message": message, "type": kind, "code": code, **dict(more)}
                         text = json.dumps({"error": error}).encode()
                         self.send_response(status)
                         self.send_header("content-type", "application/json")
@@ -267,6 +278,14 @@ class ScriptedServer:
                     case Stream(body):
                         self._open_stream()
                         self.wfile.write(body)
+                    case Drip(body, head, seconds):
+                        if head:
+                            self._open_stream()
+                        else:
+                            self.close_connection = True
+                            self.wfile.write(b"HTTP/1.1 200 OK\r\nx-slow: ")
+                        while not owner._closing.wait(seconds):
+                            self.wfile.write(body)
                     case Respond():
                         self._open_stream()
                         for piece in stream_of(step, f"{owner.label}{number}"):
