@@ -149,9 +149,9 @@ class Turn:
         while pending := {call.task for call in self._calls if not call.task.done()}:
             await asyncio.wait(pending)
         tasks = [call.task for call in self._calls]
-        for task in (self._stream, *tasks):
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        errors = [task.exception() for task in (self._stream, *tasks) if not task.cancelled()]
+        for error in filter(None, errors):  # all were looked at: one that was not would be printed at exit
+            raise error
         complete = not self._stream.cancelled() and self._stream.result()
         return bool(tasks) or not complete
 

@@ -21,6 +21,7 @@ from agent.tools.heredoc import find_patch
 
 NAME = "exec_command"
 MAX_SCRIPT_BYTES = 131_000  # Linux takes at most 128 KiB in one argument
+MOST_AT_ONCE = 32  # commands side by side; each takes descriptors and processes, others wait in line
 LIVE_BYTES = 1 << 18  # of one command, told to frontends as it comes
 
 
@@ -60,6 +61,7 @@ class ShellTool:
         self._cwd = cwd
         self._environment = environment
         self._limits = limits
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
     @property
     def schema(self) -> JsonObject:
@@ -126,6 +128,7 @@ class ShellTool:
             output_bytes=limits.output_bytes,
             bash=self._bash,
             environment=self._environment,
+            places=self._places,
         )
 
     def _folder(self, arguments: _Arguments) -> str:
@@ -161,6 +164,7 @@ class _PreparedCommand:
     output_bytes: int
     bash: str
     environment: Callable[[], Mapping[str, str]]
+    places: asyncio.Semaphore
 
     @property
     def request(self) -> RunScript:
@@ -172,16 +176,18 @@ class _PreparedCommand:
     async def run(self, grant: Grant, emit: Emit) -> Ran:
         argv = (self.bash, "--noprofile", "--norc", "-c", self.script)
         launch = Launch(argv=argv, cwd=self.cwd, env=dict(self.environment()))
-        emit(CommandStarted(self.call.id, self.script, self.cwd, grant.words))
         live = _Live(self.call.id, emit)
         started = time.monotonic()
         try:
-            outcome = await run(
-                grant.sandbox.wrap(launch, grant.spec),
-                timeout=self.seconds,
-                on_output=live.told,
-                limit=self.output_bytes,
-            )
+            async with self.places:
+                emit(CommandStarted(self.call.id, self.script, self.cwd, grant.words))
+                started = time.monotonic()
+                outcome = await run(
+                    grant.sandbox.wrap(launch, grant.spec),
+                    timeout=self.seconds,
+                    on_output=live.told,
+                    limit=self.output_bytes,
+                )
         except asyncio.CancelledError:
             return self._cut_off(live.text, time.monotonic() - started)
         return self._ran(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from pathlib import Path
@@ -46,6 +47,7 @@ from agent.protocol.events import (
 )
 from agent.protocol.items import JsonObject, Usage
 from agent.protocol.ops import Interrupt
+from agent.tools.shell import MOST_AT_ONCE
 from execpolicy.decision import Decision
 
 
@@ -390,3 +392,28 @@ async def test_a_turn_ends_also_where_its_end_cannot_be_stored(tmp_path: Path) -
     events = await asyncio.wait_for(rig.turn(), 5)
     assert isinstance(events[-1], TurnFailed)
     assert "too deep" in events[-1].message
+
+
+async def test_many_calls_are_run_a_bounded_number_at_once(tmp_path: Path) -> None:
+    script = "touch run/$$; ls run | wc -l; sleep 0.05; rm run/$$"
+    many = [event for number in range(80) for event in runs(script, f"c{number}")]
+    (tmp_path / "run").mkdir()
+    model = ScriptedModel([*many, *done()], [*says("ok"), *done()])
+    rig = Rig(model, tmp_path)
+    events = await rig.turn()
+    outputs = [int(event.output) for event in of(CommandEnded, events)]
+    assert len(outputs) == 80
+    assert 1 < max(outputs) <= MOST_AT_ONCE
+
+
+async def test_every_fault_of_calls_side_by_side_is_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    steps = [*runs("echo 1", "c1"), *runs("echo 2", "c2"), *done()]
+    rig = Rig(ScriptedModel(steps), tmp_path, journal=MemoryJournal(5))
+    events = await rig.turn()
+    await rig.close()
+    assert isinstance(events[-1], TurnFailed)
+    del rig
+    gc.collect()
+    assert "never retrieved" not in caplog.text + capsys.readouterr().err
