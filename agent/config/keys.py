@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class Kind(enum.Enum):
@@ -16,6 +16,8 @@ class Kind(enum.Enum):
     BOOLEAN = "true or false"
     PATHS = "a list of paths"
     SANDBOX = "read-only, workspace-write or full-access"
+    CHOICE = "one of its choices"
+    TEXTS = "a table of texts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +32,65 @@ class Key:
     least: float = 0
     most: float = float("inf")
     project: bool = False  # a trusted project's own file may set it
+    choices: tuple[str, ...] = ()  # of the kind CHOICE
+    aliases: tuple[str, ...] = ()  # other names of it, of the same meaning
+
+    @property
+    def wanted(self) -> str:
+        """What a value has to be, in words."""
+        if not self.choices:
+            return self.kind.value
+        return (
+            self.choices[0]
+            if len(self.choices) == 1
+            else f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
+        )
 
 
 KEYS = (
     Key(name="model", field="model", kind=Kind.TEXT, project=True, about="model to ask"),
     Key(
+        name="model_provider",
+        field="provider",
+        kind=Kind.TEXT,
+        about="model service to ask: `openai`, or one of `model_providers`",
+    ),
+    Key(
+        name="model_reasoning_effort",
+        field="effort",
+        kind=Kind.CHOICE,
+        choices=("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra", "persistent"),
+        project=True,
+        about="how long the model thinks; unset: as the service does",
+    ),
+    Key(
+        name="model_reasoning_summary",
+        field="summary",
+        kind=Kind.CHOICE,
+        choices=("auto", "concise", "detailed", "none"),
+        project=True,
+        about="what is told of the model's thoughts; unset: as the service does",
+    ),
+    Key(
+        name="model_verbosity",
+        field="verbosity",
+        kind=Kind.CHOICE,
+        choices=("low", "medium", "high"),
+        project=True,
+        about="how long answers are; unset: as the service does",
+    ),
+    Key(
+        name="web_search",
+        field="web_search",
+        kind=Kind.CHOICE,
+        choices=("disabled", "cached", "live"),
+        about="whether the model service searches the web for the model, in its own store or in truth",
+    ),
+    Key(
         name="base_url",
         field="base_url",
         kind=Kind.URL,
+        aliases=("openai_base_url",),
         variable="OPENAI_BASE_URL",
         about="address of a server that speaks the Responses API; unset: OpenAI",
     ),
@@ -48,11 +101,18 @@ KEYS = (
         about="environment variable that holds the key; the key itself is never written in a file",
     ),
     Key(
+        name="request_max_retries",
+        field="request_max_retries",
+        kind=Kind.INTEGER,
+        most=100,
+        about="how often a request that was refused is sent again",
+    ),
+    Key(
         name="stream_max_retries",
         field="stream_max_retries",
         kind=Kind.INTEGER,
         most=100,
-        about="how often a refused request or a broken stream is tried again",
+        about="how often a stream that broke is asked for again",
     ),
     Key(
         name="connect_timeout_ms",
@@ -77,6 +137,20 @@ KEYS = (
         least=1,
         most=7 * 86_400_000,
         about="longest time of one turn",
+    ),
+    Key(
+        name="approval_policy",
+        field="approval_policy",
+        kind=Kind.CHOICE,
+        choices=("on-request", "never", "untrusted", "on-failure"),
+        about="`never`: what would be asked is refused; the others: a person is asked what the policy asks",
+    ),
+    Key(
+        name="fail_on",
+        field="fail_on",
+        kind=Kind.CHOICE,
+        choices=("never", "deny", "ask"),
+        about="when `agent exec` exits 1 though its task was done: as `--fail-on`",
     ),
     Key(
         name="sandbox_mode",
@@ -142,7 +216,47 @@ KEYS = (
     ),
 )
 
+PROVIDER_KEYS = (  # below [model_providers.NAME]
+    Key(name="name", field="name", kind=Kind.TEXT, about="its name for a person"),
+    Key(name="base_url", field="base_url", kind=Kind.URL, about="its address"),
+    Key(name="env_key", field="env_key", kind=Kind.TEXT, about="environment variable that holds its key"),
+    Key(
+        name="env_key_instructions",
+        field="env_key_instructions",
+        kind=Kind.TEXT,
+        about="what to do when that variable is not set",
+    ),
+    Key(
+        name="wire_api",
+        field="wire_api",
+        kind=Kind.CHOICE,
+        choices=("responses",),
+        about="what it speaks: the Responses API",
+    ),
+    Key(name="http_headers", field="headers", kind=Kind.TEXTS, about="headers of each request"),
+    Key(
+        name="env_http_headers",
+        field="env_headers",
+        kind=Kind.TEXTS,
+        about="headers of each request whose values stand in environment variables",
+    ),
+    Key(
+        name="requires_openai_auth",
+        field="openai_auth",
+        kind=Kind.BOOLEAN,
+        about="it gets the key of OpenAI; only where it has no `env_key`",
+    ),
+    *(
+        replace(next(key for key in KEYS if key.name == name), about=f"{name} for it")
+        for name in ("request_max_retries", "stream_max_retries", "stream_idle_timeout_ms")
+    ),
+)
+PROVIDER_BY_NAME = {key.name: key for key in PROVIDER_KEYS}
+
+PROVIDERS = "model_providers"  # [model_providers.NAME]: user's file and -c only
+PROFILES = "profiles"  # [profiles.NAME] holds keys of the table above: user's file only
+PROFILE = "profile"  # the profile in force: user's file and -c only
 PROJECTS = "projects"  # [projects."/path"] trust_level = "trusted" | "untrusted": user's file only
 TRUST_LEVELS = ("trusted", "untrusted")
-BY_NAME = {key.name: key for key in KEYS}
+BY_NAME = {name: key for key in KEYS for name in (key.name, *key.aliases)}
 TABLES = frozenset(key.name.rpartition(".")[0] for key in KEYS if "." in key.name)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from agent.config.keys import BY_NAME, PROJECTS, TABLES, TRUST_LEVELS, Key
-from agent.config.values import Bad, Value, absolute, read_value
+from agent.config.keys import PROJECTS
+from agent.config.tables import FileLayer, Problem, TableReader
 from agent.errors import ConfigError
 
 MOST_BYTES = 1 << 20
@@ -20,24 +18,24 @@ _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?\Z")
 _KEY = re.compile(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One value and where it was written."""
-
-    value: Value
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class FileLayer:
-    """What one config.toml says."""
-
-    entries: Mapping[str, Entry]  # by field of Settings
-    trust: Mapping[Path, str]  # folder -> trust level
-
-
 def read_file(path: Path, *, project: bool) -> FileLayer:
     """What the file at `path` says; nothing when there is none. Every error of the file is told at once."""
+    text, table = read_toml(path)
+    reader = TableReader(path.parent, lambda name: f"{path}:{_line_of(text, name)}", project=project)
+    layer = reader.read(table)
+    told(path, text, reader.problems)
+    return layer
+
+
+def told(path: Path, text: str, problems: Sequence[Problem]) -> None:
+    """Raises `ConfigError` with every problem, each with its line, where there is one."""
+    if problems:
+        lines = sorted((_line_of(text, problem.key), problem.what, problem.help) for problem in problems)
+        raise ConfigError("\n".join(f"{path}:{line}: {what}" for line, what, _ in lines), lines[0][2])
+
+
+def read_toml(path: Path) -> tuple[str, dict[str, object]]:
+    """The file at `path`, as text and as a table; empty when there is none."""
     try:
         # A pipe without a writer would be waited for, for ever.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
@@ -45,7 +43,7 @@ def read_file(path: Path, *, project: bool) -> FileLayer:
                 raise ConfigError(f"`{path}` is a pipe", "make it an ordinary file or move it away")
             raw = file.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
-        return FileLayer({}, {})
+        return "", {}
     except OSError as error:
         raise ConfigError(
             f"cannot read `{path}`: {error.strerror}", "make it readable or move it away"
@@ -61,90 +59,47 @@ def read_file(path: Path, *, project: bool) -> FileLayer:
         raise ConfigError(_placed(path, text, str(error)), "see docs/reference/config.md") from None
     except RecursionError:
         raise ConfigError(f"{path}: nested too deeply", "see docs/reference/config.md") from None
-    return _read_table(path, text, table, project=project)
+    return text, table
 
 
-def read_override(text: str, base: Path) -> tuple[Key, Value]:
+def read_override(text: str, base: Path) -> FileLayer:
     """`key=value` of the command line; the value is TOML, and text when it is no TOML."""
     name, equals, raw = text.partition("=")
     name = name.strip()
     if not equals:
         raise ConfigError(f"`-c {text}` has no `=`", "write `-c key=value`")
-    key = BY_NAME.get(name)
-    if key is None:
-        raise ConfigError(f"unknown key `{name}` in `-c {text}`", _nearest(name))
+    try:
+        path = _path(name)
+    except tomllib.TOMLDecodeError:
+        raise ConfigError(f"`{name}` in `-c {text}` is no key", "write `-c key=value`") from None
+    if path[0] == PROJECTS:
+        raise ConfigError(f"unknown key `{name}` in `-c {text}`", "trust is a matter of your own config.toml")
     try:
         table = tomllib.loads(f"x = {raw}")
         value: object = table["x"] if len(table) == 1 else raw
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         value = raw.strip()
-    read = read_value(key, value, base)
-    if isinstance(read, Bad):
-        raise ConfigError(f"{read.why} (`-c {text}`)", f"{key.name}: {key.about}")
-    return key, read
+    for part in reversed(path):
+        value = {part: value}
+    assert isinstance(value, dict)
+    reader = TableReader(base, lambda full: f"-c {full}")
+    layer = reader.read(value)
+    for problem in reader.problems:
+        where = f" in `-c {text}`" if problem.what.startswith("unknown") else f" (`-c {text}`)"
+        raise ConfigError(problem.what + where, problem.help)
+    return layer
 
 
-def _read_table(path: Path, text: str, table: Mapping[str, object], *, project: bool) -> FileLayer:
-    entries: dict[str, Entry] = {}
-    trust: dict[Path, str] = {}
-    problems: list[tuple[int, str, str]] = []
-    for name, raw in _flat(table, ""):
-        line = _line_of(text, name)
-        if name == PROJECTS or name.startswith(PROJECTS + "."):
-            if project:
-                problems.append(
-                    (line, f"`{PROJECTS}` cannot be set by a project", "set it in your own config.toml")
-                )
-            else:
-                why = _read_trust(raw, path.parent, trust)
-                if why:
-                    problems.append((line, why, 'write `[projects."/path"]` and `trust_level = "trusted"`'))
-            continue
-        key = BY_NAME.get(name)
-        if key is None:
-            problems.append((line, f"unknown key `{name}`", _nearest(name)))
-        elif project and not key.project:
-            problems.append((line, f"`{name}` cannot be set by a project", "set it in your own config.toml"))
-        else:
-            value = read_value(key, raw, path.parent)
-            if isinstance(value, Bad):
-                problems.append((line, value.why, f"{key.name}: {key.about}"))
-            else:
-                entries[key.field] = Entry(value, f"{path}:{line}")
-    if problems:
-        problems.sort()
-        told = "\n".join(f"{path}:{line}: {what}" for line, what, _ in problems)
-        raise ConfigError(told, problems[0][2])
-    return FileLayer(entries, trust)
-
-
-def _flat(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
-    for name, value in table.items():
-        full = prefix + name
-        if full in TABLES and isinstance(value, dict):
-            yield from _flat(value, full + ".")
-        else:
-            yield full, value
-
-
-def _read_trust(raw: object, base: Path, trust: dict[Path, str]) -> str:
-    if not isinstance(raw, dict):
-        return f"`{PROJECTS}` must be a table of folders"
-    for folder, about in raw.items():
-        if not isinstance(about, dict) or set(about) != {"trust_level"}:
-            return f"`{PROJECTS}.{folder}` must hold `trust_level` and nothing else"
-        if about["trust_level"] not in TRUST_LEVELS:
-            return f"`trust_level` of `{folder}` must be one of {', '.join(TRUST_LEVELS)}"
-        trust[absolute(folder, base).resolve()] = about["trust_level"]
-    return ""
-
-
-def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name, (*BY_NAME, PROJECTS), n=1, cutoff=0.5)
-    if close:
-        return f"did you mean `{close[0]}`?"
-    ends = [known for known in BY_NAME if known.rpartition(".")[2] == name]
-    return f"did you mean `{ends[0]}`?" if ends else "docs/reference/config.md lists every key"
+def _path(name: str) -> list[str]:
+    """The parts of a dotted key."""
+    table: object = tomllib.loads(f"{name} = 0")
+    parts: list[str] = []
+    while isinstance(table, dict):
+        if len(table) != 1:
+            raise tomllib.TOMLDecodeError
+        ((part, table),) = table.items()
+        parts.append(part)
+    return parts
 
 
 def _line_of(text: str, name: str) -> int:

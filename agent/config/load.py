@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from agent.config.credentials import Credentials
 from agent.config.keys import KEYS
-from agent.config.layers import Entry, read_file, read_override
-from agent.config.model import DEFAULT_KEY_VARIABLE, Settings
-from agent.config.values import Bad, absolute, read_value
+from agent.config.layers import read_file, read_override
+from agent.config.model import Settings
+from agent.config.providers import choose_provider, find_key, headers_of, provider_name
+from agent.config.requirements import PLACE, read_requirements
+from agent.config.tables import Entry, FileLayer
+from agent.config.values import Bad, Value, absolute, read_value
 from agent.errors import ConfigError, UsageError
 from execpolicy.decision import SandboxMode
 
+# What holds where nobody says anything, of the keys whose values may be limited.
+_DEFAULTS: Mapping[str, Value] = {
+    "sandbox": SandboxMode.WORKSPACE_WRITE,
+    "approval_policy": "on-request",
+    "web_search": "disabled",
+}
 _STRICTNESS = (SandboxMode.READ_ONLY, SandboxMode.WORKSPACE_WRITE, SandboxMode.FULL_ACCESS)
 
 
@@ -31,6 +41,8 @@ class Flags:
     policy_files: tuple[str, ...] = ()
     add_dirs: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()  # -c key=value
+    profile: str | None = None
+    fail_on: str | None = None
     ephemeral: bool = False
     interactive: bool = False
 
@@ -46,39 +58,82 @@ def home_folder(environ: Mapping[str, str], cwd: Path) -> Path:
         raise ConfigError("no home folder is known", "set AGENT_HOME to a folder you can write") from None
 
 
-def load_settings(flags: Flags, environ: Mapping[str, str], start: Path) -> Settings:
-    """Defaults < user's file < trusted project's file < environment < flags. Writes nothing."""
+def load_settings(
+    flags: Flags, environ: Mapping[str, str], start: Path, requirements: Path = PLACE
+) -> Settings:
+    """Defaults < user's file < trusted project's file < profile < environment < flags. Writes nothing.
+
+    What the owner of the machine requires stands above all of them.
+    """
     cwd = _working_folder(flags.cwd, start)
     home = home_folder(environ, start)
     workspace = find_workspace(cwd, home)
     user = read_file(home / "config.toml", project=False)
+    overrides = [read_override(text, cwd) for text in flags.overrides]
     entries: dict[str, Entry] = dict(user.entries)
     trusted = user.trust.get(workspace.resolve()) == "trusted"
     if trusted:
         _add_project(entries, workspace / ".agent" / "config.toml")
+    profile = _add_profile(entries, user, overrides, flags.profile)
     _add_environment(entries, environ, cwd)
+    for layer in overrides:
+        entries.update(layer.entries)
+    about = choose_provider(entries, _providers(user, overrides))
     _add_flags(entries, flags, start, cwd)
-    variable = entries["env_key"].value if "env_key" in entries else DEFAULT_KEY_VARIABLE
-    key = environ.get(str(variable)) or None
-    if key is not None and not key.isprintable():
-        raise ConfigError(f"the key in `{variable}` holds a line end or a control character", "set it again")
+    read_requirements(requirements).apply(entries, _DEFAULTS)
+    key = find_key(entries, about, environ, Credentials(home).get(provider_name(entries)))
+    headers, secrets = headers_of(about, environ)
     values: dict[str, Any] = {name: entry.value for name, entry in entries.items()}
     origins = {field.name: "default" for field in fields(Settings)}
     origins |= {name: entry.origin for name, entry in entries.items()}
     origins |= {"agent_home": "environment AGENT_HOME" if environ.get("AGENT_HOME") else "default"}
-    origins |= {"api_key": f"environment {variable}" if key else "default"}
-    del origins["origins"]
+    origins |= {"api_key": key.origin, "profile": profile.origin if profile else "default"}
+    del origins["origins"], origins["secrets"]
+    if key.variable:
+        values["env_key"] = key.variable
     return Settings(
         agent_home=home,
         cwd=cwd,
         workspace=workspace,
         trusted=trusted,
-        api_key=key,
-        interactive=flags.interactive,
+        api_key=key.value,
+        headers=headers,
+        secrets=(*filter(None, (key.value,)), *secrets),
+        interactive=flags.interactive and values.get("approval_policy") != "never",
         ephemeral=flags.ephemeral,
+        profile=str(profile.value) if profile else "",
         origins=MappingProxyType(origins),
         **values,
     )
+
+
+def _providers(user: FileLayer, overrides: Sequence[FileLayer]) -> dict[str, dict[str, Entry]]:
+    found = {name: dict(about) for name, about in user.providers.items()}
+    for layer in overrides:
+        for name, about in layer.providers.items():
+            found.setdefault(name, {}).update(about)
+    return found
+
+
+def _add_profile(
+    entries: dict[str, Entry], user: FileLayer, overrides: Sequence[FileLayer], named: str | None
+) -> Entry | None:
+    chosen = user.profile
+    profiles = dict(user.profiles)
+    for layer in overrides:
+        chosen = layer.profile or chosen
+        for name, about in layer.profiles.items():
+            profiles[name] = {**profiles.get(name, {}), **about}
+    if named is not None:
+        chosen = Entry(named, "--profile")
+    if chosen is None:
+        return None
+    found = profiles.get(str(chosen.value))
+    if found is None:
+        known = ", ".join(profiles) or "none"
+        raise ConfigError(f"no profile `{chosen.value}` ({chosen.origin})", f"known are: {known}")
+    entries.update(found)
+    return chosen
 
 
 def find_workspace(cwd: Path, home: Path) -> Path:
@@ -144,9 +199,6 @@ def _add_environment(entries: dict[str, Entry], environ: Mapping[str, str], cwd:
 
 
 def _add_flags(entries: dict[str, Entry], flags: Flags, start: Path, cwd: Path) -> None:
-    for text in flags.overrides:
-        key, value = read_override(text, cwd)
-        entries[key.field] = Entry(value, f"-c {key.name}")
     for option, field, given in (
         ("--model", "model", flags.model),
         ("--base-url", "base_url", flags.base_url),
@@ -157,6 +209,8 @@ def _add_flags(entries: dict[str, Entry], flags: Flags, start: Path, cwd: Path) 
             if isinstance(read, Bad):
                 raise UsageError(f"{read.why} (`{option}`)", key.about)
             entries[field] = Entry(read, option)
+    if flags.fail_on is not None:
+        entries["fail_on"] = Entry(flags.fail_on, "--fail-on")
     if flags.sandbox is not None:
         entries["sandbox"] = Entry(flags.sandbox, "--sandbox")
     if flags.add_dirs:

@@ -12,6 +12,8 @@ from execpolicy.decision import SandboxMode
 DEFAULT_MODEL = "gpt-5.5"
 SCRIPTED_MODEL = "scripted"  # the built-in one
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
+CODEX_KEY_VARIABLE = "CODEX_API_KEY"  # what clients of Codex set
+DEFAULT_PROVIDER = "openai"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,14 @@ class Settings:
     base_url: str | None = None  # None: the service of OpenAI
     env_key: str = DEFAULT_KEY_VARIABLE  # the variable that holds the key
     api_key: str | None = field(default=None, repr=False)
-    stream_max_retries: int = 5  # of a refused request and of a broken stream alike
+    provider: str = DEFAULT_PROVIDER
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # of each request
+    effort: str = ""  # empty: as the service does, here and below
+    summary: str = ""
+    verbosity: str = ""
+    web_search: str = "disabled"
+    request_max_retries: int = 5  # of a request that was refused
+    stream_max_retries: int = 5  # of a stream that broke
     connect_seconds: float = 20.0
     stream_idle_seconds: float = 300.0  # silence of a stream after which it counts as broken
     turn_seconds: float = 3600.0  # the longest that one turn may take, waiting for a person not counted
@@ -44,6 +53,8 @@ class Settings:
     policy_files: tuple[Path, ...] = ()  # rule files named for this run
     command_seconds: float = 600.0  # time-out of a command that names none
     interactive: bool = False  # somebody can answer an ask
+    approval_policy: str = "on-request"
+    fail_on: str = "never"  # when `agent exec` fails though its task was done
 
     # bounds
     tool_output_token_limit: int = 10_000  # what the model sees of one output
@@ -51,6 +62,8 @@ class Settings:
     project_doc_max_bytes: int = 32_768  # AGENTS.md texts together
     max_steps: int = 500  # model requests in one turn
 
+    profile: str = ""  # the profile in force
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # what no child, log or record may hold
     ephemeral: bool = False  # no session is stored; the audit record is written all the same
     origins: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from agent.config.keys import Key, Kind
 from execpolicy.decision import SandboxMode
 
-Value = str | int | float | bool | SandboxMode | tuple[Path, ...]
+Texts = tuple[tuple[str, str], ...]
+Value = str | int | float | bool | SandboxMode | tuple[Path, ...] | Texts
 
 # Codex's spelling of the widest mode is understood as well.
 _MODES = {mode.value: mode for mode in SandboxMode} | {"danger-full-access": SandboxMode.FULL_ACCESS}
@@ -42,6 +43,14 @@ def read_value(key: Key, raw: object, base: Path) -> Value | Bad:
         case Kind.SANDBOX:
             mode = _MODES.get(raw) if isinstance(raw, str) else None
             return mode if mode is not None else _bad(key, raw)
+        case Kind.CHOICE:
+            return raw if isinstance(raw, str) and raw in key.choices else _bad(key, raw)
+        case Kind.TEXTS:
+            if not isinstance(raw, dict) or not all(
+                isinstance(one, str) and one.isprintable() for one in raw.values()
+            ):
+                return _bad(key, raw)
+            return tuple((str(name), one) for name, one in raw.items())
         case Kind.PATHS:
             if not isinstance(raw, list) or not all(isinstance(one, str) and one for one in raw):
                 return _bad(key, raw)
@@ -79,7 +88,7 @@ def absolute(text: str, base: Path) -> Path:
 
 
 def _bad(key: Key, raw: object) -> Bad:
-    return Bad(f"`{key.name}` must be {key.kind.value}, not `{_short(raw)}`")
+    return Bad(f"`{key.name}` must be {key.wanted}, not `{_short(raw)}`")
 
 
 def _range(key: Key, raw: float) -> Bad:

@@ -16,7 +16,7 @@ BEGIN, END = "<!-- keys: begin -->\n", "<!-- keys: end -->\n"
 
 def default(key: Key) -> str:
     value = next(field.default for field in fields(Settings) if field.name == key.field)
-    if value is None or value == ():
+    if value is None or value in ((), ""):
         return "-"
     if isinstance(value, SandboxMode):
         return f"`{value.value}`"
@@ -33,7 +33,7 @@ def table() -> str:
         variable = f"`{key.variable}`" if key.variable else "-"
         project = "yes" if key.project else "no"
         rows.append(
-            f"| `{key.name}` | {key.kind.value} | {default(key)} | {variable} | {project} | {key.about} |"
+            f"| `{key.name}` | {key.wanted} | {default(key)} | {variable} | {project} | {key.about} |"
         )
     return "\n".join(rows) + "\n"
 

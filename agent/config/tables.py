@@ -1,0 +1,161 @@
+"""A table of settings becomes typed entries, each with the place where it was written."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.config.keys import (
+    BY_NAME,
+    PROFILE,
+    PROFILES,
+    PROJECTS,
+    PROVIDER_BY_NAME,
+    PROVIDERS,
+    TABLES,
+    TRUST_LEVELS,
+    Key,
+)
+from agent.config.values import Bad, Value, absolute, read_value
+
+_OWN = "set it in your own config.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value and where it was written."""
+
+    value: Value
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileLayer:
+    """What one place says."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)  # by field of Settings
+    trust: Mapping[Path, str] = field(default_factory=dict)  # folder -> trust level
+    providers: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
+    profiles: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
+    profile: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one key."""
+
+    key: str
+    what: str
+    help: str
+
+
+class TableReader:
+    """Reads one table. `origin` names the place of a key; relative paths are relative to `base`."""
+
+    def __init__(self, base: Path, origin: Callable[[str], str], *, project: bool = False) -> None:
+        self.problems: list[Problem] = []
+        self._base = base
+        self._origin = origin
+        self._project = project
+        self._entries: dict[str, Entry] = {}
+        self._trust: dict[Path, str] = {}
+        self._providers: dict[str, dict[str, Entry]] = {}
+        self._profiles: dict[str, dict[str, Entry]] = {}
+        self._profile: Entry | None = None
+
+    def read(self, table: Mapping[str, object]) -> FileLayer:
+        """What `table` says; what is wrong with it stands in `problems`."""
+        for name, raw in table.items():
+            if name in (PROJECTS, PROVIDERS, PROFILES, PROFILE):
+                self._special(name, raw)
+            else:
+                self._keys({name: raw}, "", self._entries)
+        return FileLayer(self._entries, self._trust, self._providers, self._profiles, self._profile)
+
+    def _special(self, name: str, raw: object) -> None:
+        if self._project:
+            self._wrong(name, f"`{name}` cannot be set by a project", _OWN)
+        elif name == PROFILE:
+            if isinstance(raw, str) and raw:
+                self._profile = Entry(raw, self._origin(name))
+            else:
+                self._wrong(name, "`profile` must be the name of a profile", 'write `profile = "name"`')
+        elif name == PROJECTS:
+            self._read_trust(raw)
+        else:
+            groups = self._providers if name == PROVIDERS else self._profiles
+            if not isinstance(raw, dict) or not all(isinstance(one, dict) for one in raw.values()):
+                self._wrong(name, f"`{name}` must hold tables", f"write `[{name}.NAME]`")
+                return
+            for group, about in raw.items():
+                into = groups.setdefault(group, {})
+                if name == PROVIDERS:
+                    self._provider(group, about, into)
+                else:
+                    self._keys(about, f"{name}.{group}.", into)
+
+    def _keys(self, table: Mapping[str, object], prefix: str, into: dict[str, Entry]) -> None:
+        for name, raw in _flat(table, ""):
+            key = BY_NAME.get(name)
+            if key is None:
+                self._wrong(prefix + name, f"unknown key `{prefix}{name}`", nearest(name, BY_NAME))
+            elif self._project and not key.project:
+                self._wrong(name, f"`{name}` cannot be set by a project", _OWN)
+            else:
+                self._take(key, prefix + name, raw, into)
+
+    def _provider(self, group: str, about: Mapping[str, object], into: dict[str, Entry]) -> None:
+        for name, raw in about.items():
+            full = f"{PROVIDERS}.{group}.{name}"
+            key = PROVIDER_BY_NAME.get(name)
+            if key is None:
+                self._wrong(full, f"unknown key `{full}`", nearest(name, PROVIDER_BY_NAME))
+            else:
+                self._take(key, full, raw, into)
+
+    def _take(self, key: Key, full: str, raw: object, into: dict[str, Entry]) -> None:
+        value = read_value(key, raw, self._base)
+        if isinstance(value, Bad):
+            self._wrong(full, value.why, f"{key.name}: {key.about}")
+        else:
+            into[key.field] = Entry(value, self._origin(full))
+
+    def _read_trust(self, raw: object) -> None:
+        help = 'write `[projects."/path"]` and `trust_level = "trusted"`'
+        if not isinstance(raw, dict):
+            self._wrong(PROJECTS, f"`{PROJECTS}` must be a table of folders", help)
+            return
+        for folder, about in raw.items():
+            full = f"{PROJECTS}.{folder}"
+            if not isinstance(about, dict) or set(about) != {"trust_level"}:
+                self._wrong(full, f"`{full}` must hold `trust_level` and nothing else", help)
+            elif about["trust_level"] not in TRUST_LEVELS:
+                self._wrong(
+                    full, f"`trust_level` of `{folder}` must be one of {', '.join(TRUST_LEVELS)}", help
+                )
+            else:
+                self._trust[absolute(folder, self._base).resolve()] = about["trust_level"]
+
+    def _wrong(self, key: str, what: str, help: str) -> None:
+        self.problems.append(Problem(key, what, help))
+
+
+def _flat(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+    for name, value in table.items():
+        full = prefix + name
+        if full in TABLES and isinstance(value, dict):
+            yield from _flat(value, full + ".")
+        else:
+            yield full, value
+
+
+def nearest(name: str, known: Mapping[str, object]) -> str:
+    """A word about the key that was perhaps meant."""
+    names = (*known, *((PROJECTS, PROVIDERS, PROFILES, PROFILE) if known is BY_NAME else ()))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    ends = [one for one in known if one.rpartition(".")[2] == name]
+    return f"did you mean `{ends[0]}`?" if ends else "docs/reference/config.md lists every key"
