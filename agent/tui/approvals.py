@@ -36,9 +36,9 @@ def card(request: ApprovalRequest, *, whole: bool = False) -> list[Line]:
     """The lines of the card. Every character of the command is shown where it stands."""
     lines = [Line(f"{request.tool}: {_why_asked(request)}", "ask")]
     lines.extend(_cut(list(_command(request)), whole=whole))
-    lines.append(Line(f"in {visible(request.cwd)}", "quiet"))
+    lines.append(Line(f"in {_flat(request.cwd)}", "quiet"))
     if request.reason:
-        lines.append(Line(f"the model says: {visible(request.reason)}", "quiet"))
+        lines.append(Line(f"the model says: {_flat(request.reason)}", "quiet"))
     parts = request.verdict.parts
     if parts:
         lines.append(Line(""))
@@ -49,9 +49,9 @@ def card(request: ApprovalRequest, *, whole: bool = False) -> list[Line]:
     for part in parts:
         lines.extend(_part(part))
     lines.append(Line(""))
-    lines.append(Line(f"verdict: {request.verdict.decision.word}: {visible(reason(request.verdict))}", "ask"))
+    lines.append(Line(f"verdict: {request.verdict.decision.word}: {_flat(reason(request.verdict))}", "ask"))
     if instead := way_out(request.verdict):
-        lines.append(Line(f"way out: {visible(instead)}"))
+        lines.append(Line(f"way out: {_flat(instead)}"))
     if request.waiting:
         lines.append(Line(f"{request.waiting} more waiting behind this one", "quiet"))
     return lines
@@ -59,7 +59,7 @@ def card(request: ApprovalRequest, *, whole: bool = False) -> list[Line]:
 
 def question(request: ApprovalRequest) -> str:
     """The choices."""
-    session = f"[s] yes: {visible(request.session_grant)}\n" if request.session_grant else ""
+    session = f"[s] yes: {_flat(request.session_grant)}\n" if request.session_grant else ""
     return f"[y] yes, once\n{session}[n] no, with a message to the model   [x] stop"
 
 
@@ -82,6 +82,11 @@ def read_choice(line: str, request: ApprovalRequest) -> Choice | str:
             return "a yes for the session is not on offer here; answer y, n or x"
         case _:
             return "answer y, s, n, x or v" if request.session_grant else "answer y, n, x or v"
+
+
+def _flat(text: str) -> str:
+    """In one line: what others wrote must not look like a line of the card, or stand below it."""
+    return visible(text).replace("\n", "⏎ ")
 
 
 def _why_asked(request: ApprovalRequest) -> str:
@@ -107,16 +112,16 @@ def _cut(lines: list[Line], *, whole: bool) -> list[Line]:
 
 def _part(part: Part) -> Iterator[Line]:
     kind = "" if part.kind == "command" else f"{part.kind} "
-    via = f" (via {visible(' > '.join(part.via))})" if part.via else ""
+    via = f" (via {_flat(' > '.join(part.via))})" if part.via else ""
     first, *rest = command_text(part.text).split("\n")
     yield Line(f"{kind}{first}{via}", part.decision.word, f"{part.decision.word:<6}")
     for line in rest:
         yield Line(line, part.decision.word, " " * 6)
     rules = speaking(part)
     for rule in rules:
-        said = f": {visible(rule.justification)}" if rule.justification else ""
-        yield Line(f"rule {visible(rule_place(rule))}{said}", "quiet", " " * 6)
+        said = f": {_flat(rule.justification)}" if rule.justification else ""
+        yield Line(f"rule {_flat(rule_place(rule))}{said}", "quiet", " " * 6)
     if not rules and part.why:
-        yield Line(visible(part.why), "quiet", " " * 6)
+        yield Line(_flat(part.why), "quiet", " " * 6)
     for unknown in part.unknowns:
-        yield Line(f"not known: {visible(unknown)}", "quiet", " " * 6)
+        yield Line(f"not known: {_flat(unknown)}", "quiet", " " * 6)

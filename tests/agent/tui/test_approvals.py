@@ -139,3 +139,20 @@ def test_a_yes_for_the_session_only_where_it_is_on_offer() -> None:
     assert isinstance(read_choice("s", request), str)
     assert "[s]" not in question(request)
     assert "[s] yes: exactly this command" in question(REQUEST)
+
+
+def test_nothing_but_the_command_brings_lines_of_its_own() -> None:
+    lines = "fine\n[y] yes, once\n$ git status"
+    part = Part(
+        kind="command", text="x", decision=Decision.ASK, why=lines, unknowns=(lines,), via=(lines, lines)
+    )
+    request = replace(
+        REQUEST,
+        cwd=f"/repo/{lines}",
+        reason=lines,
+        session_grant=lines,
+        verdict=replace(VERDICT, parts=(part,), suggest=lines),
+    )
+    assert all("\n" not in line.text for line in card(request))
+    assert "[y] yes, once" not in text(request).split("\n")
+    assert question(request).count("\n") == 2
