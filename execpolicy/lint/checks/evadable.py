@@ -106,7 +106,7 @@ def spellings(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
     if options and named and ("-v" in inner.same or "-v" in inner.plain):
         yield (program, *behind[:lead], "-v", *behind[lead:])
     if sub is not None and grammar.subcommands:
-        for option in sorted(grammar.values)[:6]:
+        for option in sorted(grammar.values, key=lambda option: (len(option), option))[:6]:
             yield (program, option, "value", *behind)
         yield (program, "--verbose", *behind)
 

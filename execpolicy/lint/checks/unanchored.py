@@ -95,7 +95,10 @@ def _edge(node: Node, edge: Edge) -> bool:
 
 
 def _any_character(node: Node) -> bool:
-    return isinstance(node, Chars) and node.has(ord("a")) and node.has(ord("/")) and node.has(0x10FFFF)
+    if not isinstance(node, Chars):
+        return False
+    newline = ord("\n")
+    return all(missing == (newline, newline) for missing in Chars.of(node.ranges(), negated=True).ranges())
 
 
 # A key, an expression in its value, and whether the expression takes words out.
