@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from execpolicy.decision import Certainty, Decision, Part, RuleMatch, Verdict
+from execpolicy.decision import Certainty, Decision, Part, Reviewer, RuleMatch, Verdict
 from execpolicy.diagnostics import printable
 
 WIDTH = 200  # characters of a command that are shown
@@ -29,7 +29,9 @@ def _terms(verdict: Verdict) -> list[str]:
         terms.append(f"sandbox {verdict.confinement.sandbox.value}")
     if verdict.confinement.network is not None:
         terms.append(f"network {verdict.confinement.network.value}")
-    if verdict.decision is Decision.ASK:
+    if (
+        verdict.decision is Decision.ASK and verdict.reviewer is not Reviewer.USER
+    ):  # a person, if nothing is said
         terms.append(f"reviewer {verdict.reviewer.value}")
     if verdict.scope is not None:
         terms.append(f"scope {verdict.scope.value}")
@@ -43,7 +45,9 @@ def _part(part: Part) -> list[str]:
     via = f"  (through {', '.join(map(_shown, part.via))})" if part.via else ""
     out = [f"{part.decision.word:5}  {kind}{_shown(part.text)}{via}"]
     out += [f"         {line}" for match in part.matches for line in _match(match)]
-    out += [f"         not known: {_shown(why)}" for why in part.unknowns]
+    out += [
+        f"         not known: {_shown(why)}" for why in part.unknowns if not part.why.endswith(f": {why}")
+    ]
     if part.why:
         out.append(f"         {_shown(part.why)}")
     return out
