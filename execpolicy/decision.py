@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+
+from execpolicy.values import field, frozen
 
 
 class Decision(enum.IntEnum):
@@ -69,7 +70,7 @@ class Scope(enum.Enum):
     PROJECT = "project"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Confinement:
     """Where a command runs. None: the session's own setting."""
 
@@ -77,7 +78,7 @@ class Confinement:
     network: NetworkAccess | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Where a rule was written."""
 
@@ -90,7 +91,7 @@ class Origin:
         return f"{self.path}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RuleMatch:
     """One rule that spoke, and about which words.
 
@@ -107,7 +108,7 @@ class RuleMatch:
     enforced: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Part:
     """One command, file access, host or tool call of what was judged."""
 
@@ -120,7 +121,7 @@ class Part:
     why: str = ""  # one sentence when no rule spoke
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Verdict:
     """The decision over everything that was judged, strictest first, with its why."""
 

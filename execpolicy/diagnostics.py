@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 import unicodedata
-from dataclasses import dataclass
 
 from execpolicy.source import SourceText, Span
+from execpolicy.values import frozen
 
 
 class Severity(enum.Enum):
@@ -15,7 +15,7 @@ class Severity(enum.Enum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Diagnostic:
     """Lower case, no full stop, one line; the user's text in `backticks`; advice in `help`."""
 

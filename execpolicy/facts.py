@@ -6,9 +6,9 @@ The shell reader writes these values and the engine reads them; neither knows th
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from execpolicy.source import Span
+from execpolicy.values import frozen
 
 
 class Access(enum.Enum):
@@ -41,7 +41,7 @@ class WordKind(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Word:
     """One word of a command, or as many words as it may expand to."""
 
@@ -64,7 +64,7 @@ class Word:
         return Word(raw=raw, text=None, kind=WordKind.UNKNOWN, prefix=prefix, many=many, why=why, span=span)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unknown:
     """Something that could not be known, and where it stands."""
 
@@ -75,14 +75,14 @@ class Unknown:
     code: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assignment:
     name: str
     value: Word | None  # None: an array or another form whose value is not read
     append: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileAccess:
     """A file that a redirection or a known operand reads, writes, deletes or executes."""
 
@@ -92,7 +92,7 @@ class FileAccess:
     span: Span = Span(0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Carrier:
     """A program that runs another: sudo, env, xargs, bash -c, find -exec."""
 
@@ -100,7 +100,7 @@ class Carrier:
     effects: frozenset[Effect] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CommandFacts:
     """One command that can run.
 
@@ -123,7 +123,7 @@ class CommandFacts:
     unknowns: tuple[Unknown, ...] = ()  # about this command: an environment hook, an unknown option
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ScriptFacts:
     """Everything that one script can do.
 

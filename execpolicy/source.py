@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import cached_property
 
+from execpolicy.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Span:
     """Half-open range of character offsets into one text."""
 
@@ -18,7 +19,7 @@ class Span:
 NOWHERE = Span(0, 0)
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class SourceText:
     """A named text that can say line and column of an offset. Lines and columns count from 1."""
 

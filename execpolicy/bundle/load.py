@@ -7,7 +7,6 @@ import os
 import select
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +16,13 @@ from execpolicy.engine.identity import Hosts
 from execpolicy.engine.policy import Policy
 from execpolicy.lang.rules import Defaults, HostExecutable, RuleFile
 from execpolicy.source import SourceText, Span
+from execpolicy.values import frozen, replace
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 PIPE_SECONDS: Final = 10.0  # that a pipe in place of a file may pause
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicySource:
     """A rule file and the layer it belongs to."""
 
@@ -30,7 +30,7 @@ class PolicySource:
     layer: Layer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileUse:
     """What became of one file. Not `usable`: its allows are off, its well-formed asks and denies hold."""
 
@@ -40,7 +40,7 @@ class FileUse:
     usable: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """A policy and everything that was wrong on the way to it."""
 
@@ -53,7 +53,7 @@ class Loaded:
         return tuple(file for file in self.files if not file.usable)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Read:
     source: PolicySource
     data: bytes

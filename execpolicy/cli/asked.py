@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from execpolicy.values import frozen
 
 PLAIN_PROGRAM: Final = re.compile(r"[\w./+:@%,-]+")
 
@@ -17,7 +18,7 @@ class Format(Enum):
     CODEX = "codex"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class Asked:
     """One question: some rule files or the real layers, and a command, a script or standard input."""
 

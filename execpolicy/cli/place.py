@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +13,13 @@ from execpolicy.cli.asked import Asked, Format
 from execpolicy.decision import Layer, SandboxMode
 from execpolicy.diagnostics import Diagnostic, Severity
 from execpolicy.engine.context import CheckContext, FactValue
+from execpolicy.values import frozen, replace
 
 if TYPE_CHECKING:
     from execpolicy.bundle.load import Loaded
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a command would run, and where the agent keeps its state."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from execpolicy.decision import Decision, Verdict
 from execpolicy.engine.context import CheckContext
@@ -13,6 +12,7 @@ from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import Places
 from execpolicy.facts import Access, FileAccess, ScriptFacts
 from execpolicy.shell.analyse import analyse, analyse_argv
+from execpolicy.values import replace
 
 
 def check(script: str, policy: Policy, context: CheckContext) -> Verdict:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from execpolicy.decision import SandboxMode
+from execpolicy.values import field, frozen
 
 FactValue = str | bool | tuple[str, ...]
 
@@ -26,7 +26,7 @@ class Resolver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CheckContext:
     """Where and when a command would run. Paths are absolute."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import assert_never
 
 from execpolicy.decision import Certainty, Decision, Layer
@@ -17,12 +16,13 @@ from execpolicy.facts import CommandFacts, ScriptFacts, Word
 from execpolicy.lang.rules import CommandRule, Example, NetworkRule, PathRule, PrefixRule, Rule, ToolRule
 from execpolicy.shell.analyse import analyse, analyse_argv
 from execpolicy.source import Span
+from execpolicy.values import frozen, replace
 
 _CONTEXT = CheckContext(cwd="/workspace", workspace="/workspace", home="/home/user")
 _PLACES = Places("/workspace", "/workspace", "/home/user")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """An example that does not hold."""
 

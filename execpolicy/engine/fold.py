@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from execpolicy.decision import (
     Confinement,
@@ -17,12 +16,13 @@ from execpolicy.decision import (
 )
 from execpolicy.engine.context import CheckContext
 from execpolicy.lang.rules import Meta
+from execpolicy.values import frozen
 
 _SANDBOXES = (SandboxMode.READ_ONLY, SandboxMode.WORKSPACE_WRITE, SandboxMode.FULL_ACCESS)
 _SCOPES = (Scope.ONCE, Scope.SESSION, Scope.PROJECT)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judged:
     """A part with the rules that count for it. `runs`: it is a program that will run."""
 

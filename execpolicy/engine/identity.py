@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import assert_never
 
 from execpolicy.decision import Certainty, Layer
@@ -26,11 +25,12 @@ from execpolicy.lang.rules import (
     Within,
     WordPattern,
 )
+from execpolicy.values import frozen
 
 _ANY_WORD = Word.unknown("")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hosts:
     """Where programs may live, by name: highest layer first, one set of paths a layer."""
 
@@ -52,7 +52,7 @@ class Hosts:
 NO_HOSTS = Hosts({})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Program:
     """The first word of a command and the file it stands for, as far as they are known."""
 

@@ -8,7 +8,6 @@ a dict from word to tree. Trees hold numbers and words only, so that they are st
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from execpolicy.engine.sequence import Listed, Perhaps
 from execpolicy.engine.words import canonical
 from execpolicy.facts import Word
 from execpolicy.lang.rules import CommandRule, NetworkRule, PathRule, PrefixRule, Rule, ToolRule
+from execpolicy.values import field, frozen
 
 ENDS: Final = 0
 STRICTEST: Final = 1
@@ -27,7 +27,7 @@ SPREAD: Final = 4096  # spellings of one rule that the tree lists
 Tree = Any  # int | list of list[int], int, dict[str, Tree]: `Any` because the type is recursive and hot
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bucket:
     """The rules about one program."""
 
@@ -40,7 +40,7 @@ EMPTY: Final = Bucket()
 _SPECIAL: Final = frozenset("*?[\\")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathIndex:
     """Path rules by a component that every path they speak about has, or by the ending of its name."""
 
@@ -62,7 +62,7 @@ class PathIndex:
         return sorted(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Index:
     """All rules by what they are about. Numbers count rules in order of layer, file and place."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from execpolicy.engine.sequence import Listed, Perhaps
 from execpolicy.engine.words import MAYBE, NO, YES
 from execpolicy.facts import Word
 from execpolicy.shell import catalogue
+from execpolicy.values import field, frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grammar:
     """What is known of a program's options. `complete`: no other option takes a separate value."""
 
@@ -77,7 +77,7 @@ def _carried(entry: catalogue.Entry) -> Grammar:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Given:
     """One option that was given, as written up to its `=`."""
 
@@ -85,7 +85,7 @@ class Given:
     sure: bool  # False: it may be the value of the option before it, or an operand
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommandLine:
     """What stands behind the program."""
 

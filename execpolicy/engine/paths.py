@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 
 from execpolicy.decision import Certainty, Decision
 from execpolicy.engine.conditions import holds
 from execpolicy.engine.context import CheckContext
+from execpolicy.engine.shapes import escaped, may_meet, shape_of
 from execpolicy.engine.words import MAYBE, NO, YES, Places, inside, literal_start
 from execpolicy.facts import Access, Word, WordKind
 from execpolicy.lang.rules import Glob, PathRule
+from execpolicy.values import frozen
 
 STREAMS = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/stdin"})
 
@@ -20,7 +21,7 @@ _HOME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileView:
     """A file as far as its name is known before the command runs."""
 
@@ -29,6 +30,7 @@ class FileView:
     tail: str | None  # of a relative name in a folder that is not known: that name
     start: str  # the certain start of an absolute path that is not known
     spread: bool  # whether the unknown part stays below `start`: no `..` in it
+    shape: str | None = None  # a glob over absolute paths that covers every file the word may name
 
     @staticmethod
     def of(word: Word, places: Places, context: CheckContext) -> FileView:
@@ -38,6 +40,7 @@ class FileView:
         if word.kind is WordKind.PATH and (home := _below_home(word.raw)) is not None:
             return _known(home, home, places, context)
         start = word.prefix
+        shape = shape_of(word.raw, places.cwd) if word.kind is WordKind.PATTERN else None
         if start.startswith("~/") and places.home and word.raw.startswith("~"):
             start = places.home + start[1:]
         elif not start.startswith("/"):
@@ -46,7 +49,7 @@ class FileView:
         if "/.." in start or "/./" in start or "//" in start:
             folder, _, last = start.rpartition("/")
             start = posixpath.normpath(folder or "/").rstrip("/") + "/" + last if last != ".." else ""
-        return FileView(None, None, None, start if spread else "", spread)
+        return FileView(None, None, None, start if spread else "", spread, shape)
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -81,16 +84,12 @@ def _physical(text: str, places: Places) -> str:
 def resolve_glob(pattern: str, places: Places) -> str | None:
     """The pattern with its root written out: absolute, or `**/` for one that may stand anywhere."""
     if pattern == "~" or pattern.startswith("~/"):
-        return _escape(places.home) + pattern[1:] if places.home else None
+        return escaped(places.home) + pattern[1:] if places.home else None
     if pattern == "$WORKSPACE" or pattern.startswith("$WORKSPACE/"):
-        return _escape(places.workspace) + pattern[len("$WORKSPACE") :]
+        return escaped(places.workspace) + pattern[len("$WORKSPACE") :]
     if pattern.startswith(("/", "**/")):
         return pattern
     return "**/" + pattern.removeprefix("./")
-
-
-def _escape(text: str) -> str:
-    return "".join("\\" + char if char in "*?[\\" else char for char in text)
 
 
 def match_path(
@@ -102,7 +101,7 @@ def match_path(
     found = NO
     for glob in rule.paths:
         found = max(found, _match_glob(glob.pattern, view, access, rule.meta.decision, places))
-        if found is YES:
+        if found is YES or (found and not view.known):
             break
     if found and rule.when is not None:
         found = min(found, holds(rule.when, context, places))
@@ -117,7 +116,7 @@ def _match_glob(
         return MAYBE
     known = view.known
     if not known:
-        return _match_unknown(glob, view)
+        return _match_unknown(glob, view, access)
     if decision is Decision.ALLOW:
         return min(_fits(glob, path) for path in known)
     return max(_match_known(glob, path, access) for path in known)
@@ -143,16 +142,24 @@ def _match_known(glob: str, path: str, access: Access) -> Certainty:
     return NO
 
 
-def _match_unknown(glob: str, view: FileView) -> Certainty:
+def _match_unknown(glob: str, view: FileView, access: Access) -> Certainty:
     if view.tail is not None:
         # Wherever it lies, its name is known: a folder that cannot occur in a pattern stands for the unknown one.
         return max(MAYBE, _fits(glob, "/\0/" + view.tail)) if glob.startswith("**/") else MAYBE
     if not view.spread or not view.start:
         return MAYBE
+    if view.shape is not None:
+        return MAYBE if _meets(glob, view.shape, access) else NO
     first = literal_start(glob)
     if glob.startswith("**/"):
         return MAYBE
     return MAYBE if first.startswith(view.start) or view.start.startswith(first) else NO
+
+
+def _meets(glob: str, shape: str, access: Access) -> bool:
+    shapes = (shape, shape + "/**") if access is Access.DELETE else (shape,)  # what lies in a folder goes too
+    globs = (glob, glob[:-3]) if glob.endswith("/**") else (glob,)  # the folder itself
+    return any(may_meet(one, other) for one in globs for other in shapes)
 
 
 def writes_inside(view: FileView, context: CheckContext) -> bool:

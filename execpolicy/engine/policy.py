@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from execpolicy.decision import Decision, Layer
 from execpolicy.engine.identity import Hosts
@@ -21,9 +20,10 @@ from execpolicy.engine.index import (
 from execpolicy.engine.match import CommandView
 from execpolicy.engine.words import canonical
 from execpolicy.lang.rules import Defaults, Rule, RuleException, RuleFile
+from execpolicy.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Policy:
     """Rules of all layers, highest layer first. Made by `build` or loaded from a compiled file."""
 

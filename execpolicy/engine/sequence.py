@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from execpolicy.decision import Certainty
 from execpolicy.engine.words import MAYBE, NO, YES, Places, fits
 from execpolicy.facts import Word, WordKind
 from execpolicy.lang.rules import Element, End, Rest, WordPattern
+from execpolicy.values import frozen
 
 
 class Fits(Protocol):
     def __call__(self, pattern: WordPattern, word: Word, places: Places, /) -> Certainty: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Perhaps:
     """A word that may not be one of the list: what follows an option whose arity is not known."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from execpolicy.decision import Certainty, Decision, Layer, RuleMatch
 from execpolicy.engine.conditions import holds
@@ -11,9 +10,10 @@ from execpolicy.engine.context import CheckContext
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import YES, Places
 from execpolicy.lang.rules import Defaults, Meta, Mode, RuleException
+from execpolicy.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spoken:
     """One rule that matched."""
 

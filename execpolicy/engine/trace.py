@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, assert_never
 
@@ -31,12 +30,13 @@ from execpolicy.lang.rules import (
     Rest,
     Within,
 )
+from execpolicy.values import frozen
 
 LOOKED_AT: Final = 500  # rules about one program
 SHOWN: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NearMiss:
     """A rule about the same program that did not speak."""
 

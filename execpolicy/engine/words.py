@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from execpolicy.decision import Certainty
 from execpolicy.facts import Word, WordKind
 from execpolicy.lang.rules import AllOf, AnyOf, Exact, Glob, NoneOf, Regex, Within, WordPattern
+from execpolicy.values import frozen
 
 if TYPE_CHECKING:
     from execpolicy.lang.regular import Matcher
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NO, MAYBE, YES = Certainty.NO, Certainty.MAYBE, Certainty.YES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Places:
     """What relative paths and `$WORKSPACE`, `~` in patterns stand for."""
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import Final
+
+from execpolicy.values import frozen
 
 LAST: Final = 0x10FFFF
 MAX_REPEAT: Final = 1000
@@ -24,7 +25,7 @@ class BadPattern(ValueError):
         self.help = help
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chars:
     """A set of characters. Its members change at each of `bounds`: out, in, out, in, ..."""
 
@@ -59,17 +60,17 @@ class Edge(enum.Enum):
     END = "$"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     nodes: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Branch:
     options: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repeat:
     inner: Node
     low: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from execpolicy.diagnostics import Diagnostic
@@ -12,12 +11,13 @@ from execpolicy.lang.parser import parse
 from execpolicy.lang.strings import encode
 from execpolicy.lang.syntax import Comment, Expr, Statement, SyntaxFile
 from execpolicy.source import SourceText, Span
+from execpolicy.values import frozen
 
 WIDTH = 100
 INDENT = "    "
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Formatted:
     """`text` is None when the file was left alone; then `diagnostics` says why."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import re
-from dataclasses import dataclass
 
 from execpolicy.decision import Layer
 from execpolicy.diagnostics import Diagnostic, Severity
@@ -16,6 +15,7 @@ from execpolicy.lang.quick import quick_statement
 from execpolicy.lang.scanner import DECLARATIONS, IMPORT_HELP, Chunk, Scanner
 from execpolicy.lang.values import STARLARK, Evaluator, Text, Value, suggestion
 from execpolicy.source import SourceText, Span
+from execpolicy.values import frozen
 
 MAX_TEXT = 64 * 1024 * 1024  # characters of one file
 BLANK = re.compile(r"(?:[ \t]*+(?:\#[^\n]*+|\r)?+\n|;)++")
@@ -23,7 +23,7 @@ MANY = 200_000  # characters
 MAX_SHOWN = 1000  # errors of one file
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parsed:
     """The well-formed declarations of a file, and what is wrong with the others."""
 

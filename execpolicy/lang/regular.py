@@ -7,7 +7,6 @@ are first met and remembered, up to a bound; then they are forgotten and met aga
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol, assert_never
 
@@ -25,6 +24,7 @@ from execpolicy.lang.expression import (
     read_regex,
 )
 from execpolicy.lang.rules import AllOf, AnyOf, Exact, Glob, NoneOf, Regex, Within, WordPattern
+from execpolicy.values import frozen
 
 __all__ = ["Automaton", "BadPattern", "Matcher", "compile_path", "compile_word"]
 
@@ -77,7 +77,7 @@ def compile_path(pattern: Glob) -> Matcher:
     return Automaton(_net(read_glob(pattern.pattern, ANY_BUT_SLASH), search=False))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Text:
     text: str
 
@@ -91,7 +91,7 @@ class _Text:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Any:
     options: tuple[Matcher, ...]
 
@@ -105,7 +105,7 @@ class _Any:
         return any(option.matches_all_with_prefix(prefix) for option in self.options)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _All:
     options: tuple[Matcher, ...]
 
@@ -119,7 +119,7 @@ class _All:
         return all(option.matches_all_with_prefix(prefix) for option in self.options)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _None:
     options: tuple[Matcher, ...]
 

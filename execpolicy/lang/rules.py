@@ -7,20 +7,20 @@ is what makes exact comparison of policies possible.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 
 from execpolicy.decision import Decision, NetworkAccess, Origin, Reviewer, SandboxMode, Scope
 from execpolicy.facts import Access
+from execpolicy.values import field, frozen
 
 # --- one word -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exact:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Glob:
     """`*` any characters but `/`, `**` any characters, `?` one, `[...]` a class; the whole word.
 
@@ -30,31 +30,31 @@ class Glob:
     pattern: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Regex:
     """Searched in the word unless anchored. No back-references, no look-around: linear time."""
 
     pattern: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Within:
     """A path inside `root` after lexical normalisation. `$WORKSPACE` and `~` are resolved at match time."""
 
     root: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnyOf:
     options: tuple[WordPattern, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoneOf:
     options: tuple[WordPattern, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AllOf:
     options: tuple[WordPattern, ...]
 
@@ -64,14 +64,14 @@ WordPattern = Exact | Glob | Regex | Within | AnyOf | NoneOf | AllOf
 # --- several words --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rest:
     """Zero or more words, each of which fits `each` (any word when None)."""
 
     each: WordPattern | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class End:
     """No further word."""
 
@@ -81,24 +81,24 @@ Element = WordPattern | Rest | End
 # --- conditions -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fact:
     """A named fact: cwd, workspace, branch, repo, user, os, host, interactive, agent, model, weekday, ..."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnvFact:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GroupFact:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimeBetween:
     """Local time of day, minutes from midnight; a window over midnight when start > end."""
 
@@ -106,7 +106,7 @@ class TimeBetween:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compare:
     """`subject == p`, `subject in [p, ...]`, `user in group("x")`."""
 
@@ -114,24 +114,24 @@ class Compare:
     options: tuple[WordPattern | GroupFact, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Truth:
     """A fact that is itself true or false: `interactive`."""
 
     subject: Fact
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Not:
     operand: Condition
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class And:
     operands: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Or:
     operands: tuple[Condition, ...]
 
@@ -146,7 +146,7 @@ class Mode(enum.Enum):
     AUDIT = "audit"  # reported, takes no part in the decision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Meta:
     """What every rule carries beside its pattern."""
 
@@ -166,7 +166,7 @@ class Meta:
     scope: Scope | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Example:
     """A `match` or `not_match` line: a script when written as a string, an argv when as a list."""
 
@@ -175,7 +175,7 @@ class Example:
     origin: Origin = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PrefixRule:
     """The first words of a command, one pattern a word."""
 
@@ -188,7 +188,7 @@ class PrefixRule:
     not_match: tuple[Example, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flags:
     """Which options must, may and must not be given; spellings are understood, order is not looked at."""
 
@@ -197,7 +197,7 @@ class Flags:
     none_of: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CommandRule:
     """What a command means, whatever the order or spelling of its options."""
 
@@ -212,7 +212,7 @@ class CommandRule:
     not_match: tuple[Example, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PathRule:
     meta: Meta
     paths: tuple[Glob, ...]  # `~`, `$WORKSPACE` resolved at match time; relative: anywhere (`**/`)
@@ -222,7 +222,7 @@ class PathRule:
     not_match: tuple[Example, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NetworkRule:
     meta: Meta
     host: str  # lower case; `*.` in front: any sub-domain
@@ -231,7 +231,7 @@ class NetworkRule:
     when: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ToolRule:
     meta: Meta
     tool: WordPattern
@@ -240,7 +240,7 @@ class ToolRule:
     when: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class HostExecutable:
     """Where a program may live."""
 
@@ -249,7 +249,7 @@ class HostExecutable:
     origin: Origin = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Defaults:
     """What silence means in this layer, and what an unknown means at least."""
 
@@ -258,7 +258,7 @@ class Defaults:
     origin: Origin = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RuleException:
     """Opens one rule of the same or a lower layer, until an end, signed for by somebody."""
 
@@ -273,7 +273,7 @@ class RuleException:
 Rule = PrefixRule | CommandRule | PathRule | NetworkRule | ToolRule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RuleFile:
     """One file after lowering. `digest` is the SHA-256 of its bytes, hexadecimal."""
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from execpolicy.diagnostics import Diagnostic
 from execpolicy.lang.syntax import Comment
 from execpolicy.source import SourceText, Span
+from execpolicy.values import field, slotted
 
 MAX_DEPTH = 64  # brackets, and `not` in a row
 MAX_ERRORS = 20  # in one statement
@@ -69,7 +69,7 @@ class Token(NamedTuple):
     end: int
 
 
-@dataclass(slots=True)
+@slotted
 class Chunk:
     """The tokens of one statement. With errors it is not parsed: its tokens may not be what was meant."""
 

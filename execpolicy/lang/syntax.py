@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from execpolicy.source import SourceText, Span
+from execpolicy.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comment:
     """From `#` to the end of the line. `own_line`: nothing but white space stands before it."""
 
@@ -17,7 +17,7 @@ class Comment:
     own_line: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Str:
     """`raw` is the literal as written, quotes included; `value` is what it means."""
 
@@ -26,25 +26,25 @@ class Str:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Num:
     raw: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Name:
     id: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListExpr:
     items: tuple[Expr, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TupleExpr:
     """Read so that the error can say that a list is wanted."""
 
@@ -52,19 +52,19 @@ class TupleExpr:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     key: Expr
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DictExpr:
     entries: tuple[Entry, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Argument:
     name: Name | None  # None: positional
     value: Expr
@@ -74,28 +74,28 @@ class Argument:
         return Span(self.name.span.start if self.name else self.value.span.start, self.value.span.end)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     function: Expr
     arguments: tuple[Argument, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attribute:
     owner: Expr
     name: Name
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subscript:
     owner: Expr
     index: Expr
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sum:
     operands: tuple[Expr, ...]  # INVARIANT: two or more
     span: Span
@@ -108,7 +108,7 @@ class Comparator(enum.Enum):
     NOT_IN = "not in"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comparison:
     left: Expr
     comparator: Comparator
@@ -116,25 +116,25 @@ class Comparison:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotTest:
     operand: Expr
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AndTest:
     operands: tuple[Expr, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OrTest:
     operands: tuple[Expr, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """An expression in parentheses."""
 
@@ -161,7 +161,7 @@ Expr = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constant:
     """`NAME = value`"""
 
@@ -170,7 +170,7 @@ class Constant:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expression:
     """A declaration, or a string that stands alone as documentation."""
 
@@ -181,7 +181,7 @@ class Expression:
 Statement = Constant | Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SyntaxFile:
     """Statements and comments in the order of the text. Broken statements are left out."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Protocol, assert_never
 
@@ -11,6 +10,7 @@ from execpolicy.lang import rules, syntax
 from execpolicy.lang.regular import BadPattern, compile_path, compile_word
 from execpolicy.lang.scanner import IMPORT_HELP
 from execpolicy.source import Span
+from execpolicy.values import frozen
 
 
 class Report(Protocol):
@@ -19,48 +19,48 @@ class Report(Protocol):
     def __call__(self, code: str, message: str, span: Span, label: str = "", help: str = "") -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Text:
     text: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Number:
     number: int
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Boolean:
     truth: bool
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nothing:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Items:
     items: tuple[Value, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     entries: tuple[tuple[Value, Value], ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pattern:
     pattern: rules.WordPattern
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Several:
     """`rest(...)` or `end`: stands for any number of words."""
 
@@ -68,7 +68,7 @@ class Several:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Operands:
     """`args_match(...)`"""
 
@@ -76,7 +76,7 @@ class Operands:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """`group("release-managers")`"""
 

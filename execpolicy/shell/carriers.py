@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from execpolicy.facts import Access, FileAccess, Unknown, Word
 from execpolicy.shell.carriers_awk import awk
@@ -28,6 +27,7 @@ from execpolicy.shell.carriers_wrappers import (
     xargs,
 )
 from execpolicy.shell.catalogue import Entry, Form, program
+from execpolicy.values import replace
 
 __all__ = ["Carried", "ShellText", "StdinScript", "see_through"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from execpolicy.facts import Access, Assignment, Effect, FileAccess, Unknown, Word, WordKind
 from execpolicy.shell.carriers_options import Scan, known
 from execpolicy.shell.catalogue import Entry, Role
+from execpolicy.values import field, frozen, slotted
 
 ACCESSES: Mapping[Role, Access] = {
     Role.READ: Access.READ,
@@ -19,7 +19,7 @@ ACCESSES: Mapping[Role, Access] = {
 HARMLESS = frozenset({Role.READ, Role.CHDIR})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShellText:
     """Text that a shell reads again."""
 
@@ -27,7 +27,7 @@ class ShellText:
     dialect: str  # the shell's name: bash, sh, dash, zsh, ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StdinScript:
     """Standard input is run as a script of `dialect`.
 
@@ -39,7 +39,7 @@ class StdinScript:
     unknown: Unknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Carried:
     """What a command line runs and touches beside being run itself."""
 
@@ -58,7 +58,7 @@ class Carried:
 NOTHING = Carried()
 
 
-@dataclass(slots=True)
+@slotted
 class Pad:
     """Notes of one reading. `program` names what was read, for the phrases."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from execpolicy.facts import Effect, Word
 from execpolicy.shell.carriers_base import Carried, Pad
@@ -11,6 +10,7 @@ from execpolicy.shell.carriers_options import Scan, known, scan, scan_all, tail
 from execpolicy.shell.carriers_wrappers import joined_words
 from execpolicy.shell.catalogue import Entry, Form, Role
 from execpolicy.shell.catalogue import subcommand as known_subcommand
+from execpolicy.values import replace
 
 Argv = tuple[Word, ...]
 Dispatch = Callable[[str, Entry, Argv], Carried]

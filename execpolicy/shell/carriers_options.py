@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from execpolicy.facts import Unknown, Word, WordKind
+from execpolicy.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OptionSpec:
     """How one program reads its options. Names carry their dashes: `-o`, `--output`."""
 
@@ -28,7 +27,7 @@ class OptionSpec:
         return near[0] if name.startswith("--") and near else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Given:
     """An option as it stands in a command."""
 
@@ -37,7 +36,7 @@ class Given:
     at: int  # index of the word that holds the name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scan:
     """`rest` is the index of the first word that was not read; `operands` stand before it."""
 

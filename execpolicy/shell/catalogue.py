@@ -10,11 +10,11 @@ import enum
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from execpolicy.facts import Effect
 from execpolicy.shell.carriers_options import OptionSpec
+from execpolicy.values import frozen
 
 Raw = Mapping[str, object]
 
@@ -86,7 +86,7 @@ class Role(enum.Enum):
     TRANSPORT = "transport"  # where git fetches from: may name a program
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Entry:
     """What is known about one program or subcommand."""
 

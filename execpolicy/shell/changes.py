@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from execpolicy.shell import arithmetic
 from execpolicy.shell.tree import (
@@ -30,6 +29,7 @@ from execpolicy.shell.tree import (
     While,
     WordNode,
 )
+from execpolicy.values import frozen
 
 MAX_NAMES = 64
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -71,7 +71,7 @@ _ANYTHING = frozenset(
 _FOLDER = frozenset({"cd", "pushd", "popd"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changes:
     """Names that may be set; with `anything` also any other."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from execpolicy.facts import Word, WordKind
@@ -21,6 +20,7 @@ from execpolicy.shell.tree import (
     WordNode,
 )
 from execpolicy.source import Span
+from execpolicy.values import field, slotted
 
 _BLANK = re.compile(r"[ \t\n]+")
 _TILDE = re.compile(r"~[^/]*")
@@ -30,7 +30,7 @@ _MAGIC = re.compile(r"[*?\[]")
 Typed = Callable[[Substitution], WordKind]
 
 
-@dataclass(slots=True)
+@slotted
 class _Field:
     """One word in the making."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 
 from execpolicy.source import Span
+from execpolicy.values import slotted
 
 MAX_LENGTH = 1_100_000  # characters
 MAX_STEPS = 60_000  # words, pieces of words and commands
@@ -29,7 +29,7 @@ class Unread(Exception):
         self.end = end
 
 
-@dataclass(slots=True)
+@slotted
 class Budget:
     """Effort that all texts of one script share."""
 

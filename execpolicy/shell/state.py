@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, field, replace
 
 from execpolicy.facts import Carrier, Word, WordKind
+from execpolicy.values import field, replace, slotted
 
 # Variables that bash sets itself: reading one gives a number.
 NUMBERS = frozenset({"?", "$", "#", "UID", "EUID", "PPID", "RANDOM", "SECONDS", "LINENO", "BASHPID", "SHLVL"})
@@ -53,7 +53,7 @@ FICKLE = frozenset(
 MAX_VARIABLES = 256  # beyond that no value is kept
 
 
-@dataclass(slots=True)
+@slotted
 class State:
     """Changes as the walk goes on; `fork` where what happens inside stays inside.
 

@@ -7,10 +7,10 @@ operators and line continuations, so text and tree together lose nothing.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from execpolicy.source import NOWHERE, Span
+from execpolicy.values import field, frozen, slotted
 
 # --- words ----------------------------------------------------------------------------------
 
@@ -22,7 +22,7 @@ class Text(NamedTuple):
     quoted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """`$x`, `${x}`, `${x:-word}`, `${#x}`, `${!x}`, `${x[i]}`, `$@`, `$1`, ..."""
 
@@ -35,7 +35,7 @@ class Parameter:
     operand_text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Substitution:
     """`$(...)` or backquotes."""
 
@@ -44,7 +44,7 @@ class Substitution:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessSubstitution:
     """`<(...)` or `>(...)`."""
 
@@ -52,7 +52,7 @@ class ProcessSubstitution:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arithmetic:
     """`$((...))`: `parts` are the expansions inside, `text` is the expression as written."""
 
@@ -62,7 +62,7 @@ class Arithmetic:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArrayValue:
     """`(words)` in an argument of `declare` and its like."""
 
@@ -95,7 +95,7 @@ class AssignNode(NamedTuple):
     elements: tuple[WordNode, ...] = ()
 
 
-@dataclass(slots=True)
+@slotted
 class HereDocument:
     """The lines that stand below a command. Filled when the line of the command has ended."""
 
@@ -107,7 +107,7 @@ class HereDocument:
     raw: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RedirectNode:
     """`3>>file`, `2>&1`, `<<END`, `<<<word`, `{fd}<file`."""
 
@@ -138,7 +138,7 @@ class Connector(enum.Enum):
     OR = "||"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Item:
     """One pipeline of a list."""
 
@@ -147,14 +147,14 @@ class Item:
     background: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pipeline:
     commands: tuple[Command, ...]
     negated: bool = False
     timed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """A list of pipelines."""
 
@@ -174,21 +174,21 @@ class GroupKind(enum.Enum):
     BRACE = "group"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     kind: GroupKind
     body: Block
     frame: Frame
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class If:
     branches: tuple[tuple[Block, Block], ...]  # condition, body
     otherwise: Block | None
     frame: Frame
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class While:
     """`while` and `until`."""
 
@@ -197,7 +197,7 @@ class While:
     frame: Frame
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class For:
     """`for` and `select`."""
 
@@ -207,21 +207,21 @@ class For:
     frame: Frame
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArithmeticFor:
     header: Arithmetic
     body: Block
     frame: Frame
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Case:
     subject: WordNode
     clauses: tuple[tuple[tuple[WordNode, ...], Block], ...]
     frame: Frame
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Test:
     """`[[ ... ]]`; `tests` holds operator and operands of each primary."""
 
@@ -229,7 +229,7 @@ class Test:
     frame: Frame
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArithmeticCommand:
     """`(( ... ))`."""
 
@@ -237,7 +237,7 @@ class ArithmeticCommand:
     frame: Frame
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Function:
     name: str
     body: Command
@@ -245,7 +245,7 @@ class Function:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Coprocess:
     name: str
     body: Command
@@ -257,7 +257,7 @@ Compound = Group | If | While | For | ArithmeticFor | Case | Test | ArithmeticCo
 Command = Simple | Compound | Function | Coprocess
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why and where reading stopped."""
 
@@ -265,7 +265,7 @@ class Failure:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Script:
     """What was read. With a failure `lines` holds all complete lines before it and `loose` the
     simple commands of the line that was not read to its end."""
