@@ -11,7 +11,9 @@ from agent.config.model import Settings
 from agent.core.context import History, replay
 from agent.core.journal import USAGE, Journal, NoJournal
 from agent.core.thread import Thread
+from agent.errors import SessionError
 from agent.protocol.items import JsonObject
+from agent.sessions.lifecycle import fork
 from agent.sessions.store import SessionInfo, SessionMeta, SessionStore, new_thread_id
 
 
@@ -60,10 +62,7 @@ class Host:
                 stored = Stored(new_thread_id(time.time()), History(), NoJournal(), resumed=False)
             else:
                 store = stack.enter_context(SessionStore.open(settings.database))
-                meta = SessionMeta(
-                    cwd=str(settings.cwd), workspace=str(settings.workspace), model=settings.model_in_force
-                )
-                thread_id = store.create(meta)
+                thread_id = store.create(self._meta())
                 stack.enter_context(store.lock(thread_id))
                 stored = Stored(thread_id, History(), _StoreJournal(store, thread_id), resumed=False)
             return self._opened(stored, stack)
@@ -73,12 +72,42 @@ class Host:
         settings = self._settings
         async with AsyncExitStack() as stack:
             store = stack.enter_context(SessionStore.open(settings.database))
-            found = store.find(thread_id).thread_id
+            info = store.find(thread_id)
+            found = info.thread_id
+            if info.archived:
+                raise SessionError(
+                    f"session `{found}` is archived", f"run `agent sessions unarchive {found}`"
+                )
             stack.enter_context(store.lock(found))
             history = History()
             replay(((event.kind, event.payload) for event in store.events(found)), history)
             stored = Stored(found, history, _StoreJournal(store, found), resumed=True)
             return self._opened(stored, stack)
+
+    async def fork(self, thread_id: str) -> Thread:
+        """A new thread that begins with all that the stored one holds; that one stays as it is."""
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            store = stack.enter_context(SessionStore.open(settings.database))
+            parent = store.find(thread_id).thread_id
+            if settings.ephemeral:
+                found = new_thread_id(time.time())
+                journal: Journal = NoJournal()
+                events = store.events(parent)
+            else:
+                found = fork(store, parent, self._meta())
+                stack.enter_context(store.lock(found))
+                journal = _StoreJournal(store, found)
+                events = store.events(found)
+            history = History()
+            replay(((event.kind, event.payload) for event in events), history)
+            return self._opened(Stored(found, history, journal, resumed=True), stack)
+
+    def _meta(self) -> SessionMeta:
+        settings = self._settings
+        return SessionMeta(
+            cwd=str(settings.cwd), workspace=str(settings.workspace), model=settings.model_in_force
+        )
 
     def sessions(self, limit: int = 1000) -> tuple[SessionInfo, ...]:
         """What is stored, the last used first."""

@@ -53,6 +53,39 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         BEGIN SELECT RAISE(ABORT, 'threads are append-only'); END
         """,
     ),
+    (
+        "ALTER TABLE threads ADD COLUMN name TEXT",
+        "ALTER TABLE threads ADD COLUMN archived_at TEXT",
+        # Set on the word of the user; what no other thread shares goes with it.
+        "ALTER TABLE threads ADD COLUMN deleted_at TEXT",
+        # A fork begins with the events of its parent up to this one, and counts on from it.
+        "ALTER TABLE threads ADD COLUMN parent_id TEXT REFERENCES threads (id)",
+        "ALTER TABLE threads ADD COLUMN parent_seq INTEGER",
+        # The last event of all threads when it began: where it stands in the list while it has none.
+        "ALTER TABLE threads ADD COLUMN born_after INTEGER NOT NULL DEFAULT 0",
+        "CREATE UNIQUE INDEX threads_by_name ON threads (name) WHERE name IS NOT NULL",
+        "CREATE INDEX threads_by_parent ON threads (parent_id) WHERE parent_id IS NOT NULL",
+        "DROP TRIGGER events_are_not_removed",
+        """
+        CREATE TRIGGER events_are_not_removed BEFORE DELETE ON events
+        WHEN NOT EXISTS (SELECT 1 FROM threads WHERE id = OLD.thread_id AND deleted_at IS NOT NULL)
+        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
+        """,
+        "DROP TRIGGER threads_are_not_removed",
+        """
+        CREATE TRIGGER threads_are_not_removed BEFORE DELETE ON threads WHEN OLD.deleted_at IS NULL
+        BEGIN SELECT RAISE(ABORT, 'threads are append-only'); END
+        """,
+        """
+        CREATE TRIGGER threads_stay_deleted BEFORE UPDATE OF deleted_at ON threads
+        WHEN OLD.deleted_at IS NOT NULL
+        BEGIN SELECT RAISE(ABORT, 'a deleted thread stays deleted'); END
+        """,
+        """
+        CREATE TRIGGER threads_keep_their_parent BEFORE UPDATE OF id, parent_id, parent_seq ON threads
+        BEGIN SELECT RAISE(ABORT, 'the origin of a thread does not change'); END
+        """,
+    ),
 )
 
 

@@ -29,6 +29,23 @@ TURN = "turn"  # payload: {"state": "started" | "completed" | "failed" | "interr
 USAGE = "usage"  # payload: the token counts of the thread so far
 
 
+# The events of a thread, those that it shares with its parents before its own.
+_LINE = """
+    WITH RECURSIVE line (id, upto) AS (
+        SELECT id, 9223372036854775807 FROM threads WHERE id = ?1
+        UNION ALL
+        SELECT threads.parent_id, min(line.upto, threads.parent_seq)
+        FROM threads JOIN line ON threads.id = line.id WHERE threads.parent_id IS NOT NULL
+    )
+    SELECT seq, at, kind, payload FROM events JOIN line ON thread_id = line.id AND seq <= upto ORDER BY seq
+"""
+_OF_FOLDER = {
+    None: "?1 IS NULL OR threads.cwd = ?1",
+    False: "(?1 IS NULL OR threads.cwd = ?1) AND archived_at IS NULL",
+    True: "(?1 IS NULL OR threads.cwd = ?1) AND archived_at IS NOT NULL",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionMeta:
     """What is known of a thread when it begins."""
@@ -38,6 +55,7 @@ class SessionMeta:
     model: str
     title: str = ""
     thread_id: str | None = None  # None: a new id is made
+    parent: tuple[str, int] | None = None  # of a fork: the thread and the last event that it shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +70,9 @@ class SessionInfo:
     model: str
     title: str  # the first prompt, shortened by nobody
     events: int
+    name: str = ""
+    archived: bool = False
+    forked_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +149,16 @@ class SessionStore:
         now = self._clock()
         thread_id = meta.thread_id or new_thread_id(now)
         _checked_id(thread_id)
-        with self._transaction():
-            self._connection.execute(
-                "INSERT INTO threads (id, created_at, cwd, workspace, model, title) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (thread_id, _stamp(now), *map(_text, (meta.cwd, meta.workspace, meta.model, meta.title))),
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO threads (id, created_at, cwd, workspace, model, title, parent_id, parent_seq, "
+                "born_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) FROM events))",
+                (
+                    thread_id,
+                    stamp(now),
+                    *map(_text, (meta.cwd, meta.workspace, meta.model, meta.title)),
+                    *(meta.parent or (None, None)),
+                ),
             )
         return thread_id
 
@@ -142,15 +168,15 @@ class SessionStore:
 
     def append_all(self, thread_id: str, events: Sequence[tuple[str, JsonObject]]) -> int:
         """Store events together, all or none, with one flush; the number of the last."""
-        at = _stamp(self._clock())
+        at = stamp(self._clock())
         rows = [(kind, json.dumps(payload, separators=(",", ":"))) for kind, payload in events]
-        with self._transaction():
-            last = self._one(
-                "SELECT coalesce(max(seq), 0), EXISTS (SELECT 1 FROM threads WHERE id = ?1) "
-                "FROM events WHERE thread_id = ?1",
-                thread_id,
-            )
-            if not last[1]:
+        with self.transaction():
+            last = self._connection.execute(
+                "SELECT coalesce((SELECT max(seq) FROM events WHERE thread_id = ?1), parent_seq, 0) "
+                "FROM threads WHERE id = ?1 AND deleted_at IS NULL",
+                (thread_id,),
+            ).fetchone()
+            if last is None:
                 raise _missing(thread_id)
             seq = int(last[0])
             for kind, text in rows:
@@ -162,38 +188,41 @@ class SessionStore:
         return seq
 
     def events(self, thread_id: str) -> tuple[StoredEvent, ...]:
-        """Everything stored of a thread, oldest first."""
+        """Everything stored of a thread, oldest first; of a fork, what it shares with its parent too."""
         self.info(thread_id)
         with self._reading():
-            rows = self._connection.execute(
-                "SELECT seq, at, kind, payload FROM events WHERE thread_id = ? ORDER BY seq", (thread_id,)
-            ).fetchall()
+            rows = self._connection.execute(_LINE, (thread_id,)).fetchall()
             return tuple(StoredEvent(seq, at, kind, _object(text)) for seq, at, kind, text in rows)
 
     def items(self, thread_id: str) -> tuple[JsonObject, ...]:
         """The conversation itself: the payloads of kind `item`, oldest first."""
         return tuple(event.payload for event in self.events(thread_id) if event.kind == ITEM)
 
-    def list(self, cwd: str | None = None, limit: int = 1000) -> tuple[SessionInfo, ...]:
-        """Threads, last used first; of one folder when `cwd` is given."""
+    def list(
+        self, cwd: str | None = None, limit: int = 1000, *, archived: bool | None = False
+    ) -> tuple[SessionInfo, ...]:
+        """Threads, last used first; of one folder when `cwd` is given. `archived=None`: all of them."""
         folder = None if cwd is None else _text(cwd)
-        return self._infos("WHERE ?1 IS NULL OR threads.cwd = ?1", folder, limit)
+        return self._infos(_OF_FOLDER[archived], folder, limit)
 
     def info(self, thread_id: str) -> SessionInfo:
         """One thread. Raises `SessionError` when there is none."""
-        found = self._infos("WHERE threads.id = ?1", thread_id, 1)
+        found = self._infos("threads.id = ?1", thread_id, 1)
         if not found:
             raise _missing(thread_id)
         return found[0]
 
     def find(self, text: str) -> SessionInfo:
-        """The thread with this id, or with the only id that begins so."""
+        """The thread with this name, with this id, or with the only id that begins so."""
+        named = self._infos("threads.name = ?1", _text(text), 1)
+        if named:
+            return named[0]
         if len(text) < 4 or not re.fullmatch(r"[0-9a-fA-F-]+", text):
             raise _missing(text)
-        exact = self._infos("WHERE threads.id = ?1", text.lower(), 1)
+        exact = self._infos("threads.id = ?1", text.lower(), 1)
         if exact:
             return exact[0]
-        found = self._infos("WHERE substr(threads.id, 1, length(?1)) = ?1", text.lower(), 2)
+        found = self._infos("substr(threads.id, 1, length(?1)) = ?1", text.lower(), 2)
         if not found:
             raise _missing(text)
         if len(found) > 1:
@@ -210,6 +239,11 @@ class SessionStore:
         _checked_id(thread_id)
         return thread_lock(self.path.parent / "locks", thread_id)
 
+    def settle(self) -> None:
+        """Write the journal back and empty it, as far as nobody else is reading."""
+        with self._reading():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
     def check(self) -> str:
         """`ok`, or what SQLite finds wrong with the file. Reads all of it."""
         with self._reading():
@@ -224,13 +258,14 @@ class SessionStore:
                        WHERE thread_id = threads.id AND kind = '{TURN}'
                          AND json_extract(payload, '$.prompt') IS NOT NULL
                        ORDER BY seq LIMIT 1
-                   ), ''), coalesce(last.seq, 0)
+                   ), ''), coalesce(last.seq, parent_seq, 0), coalesce(name, ''), archived_at IS NOT NULL,
+                   coalesce(parent_id, '')
             FROM threads
             LEFT JOIN events AS last ON last.thread_id = threads.id
                  AND last.seq = (SELECT max(seq) FROM events WHERE thread_id = threads.id)
-            {where}
-            ORDER BY coalesce(last.id, 0) DESC, threads.id DESC LIMIT ?2
-        """  # noqa: S608 - `where` is one of three constant texts
+            WHERE deleted_at IS NULL AND ({where})
+            ORDER BY coalesce(last.id, born_after) DESC, threads.id DESC LIMIT ?2
+        """  # noqa: S608 - `where` is one of the constant texts above
         with self._reading():
             rows = self._connection.execute(query, (argument, limit)).fetchall()
         return tuple(
@@ -243,13 +278,12 @@ class SessionStore:
                 model=row[5],
                 title=str(row[6]),
                 events=row[7],
+                name=row[8],
+                archived=bool(row[9]),
+                forked_from=row[10],
             )
             for row in rows
         )
-
-    def _one(self, query: str, *arguments: str) -> tuple[int, ...]:
-        row: tuple[int, ...] = self._connection.execute(query, arguments).fetchone()
-        return row
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -260,12 +294,13 @@ class SessionStore:
                 raise _unusable(self.path, error) from None
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing of what the block writes; on the disk when it ends."""
         with self._guard:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
-                    yield
+                    yield self._connection
                 except BaseException:
                     if self._connection.in_transaction:  # a failure of the disk has ended it already
                         self._connection.execute("ROLLBACK")
@@ -311,7 +346,7 @@ def _text(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _stamp(now: float) -> str:
+def stamp(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
