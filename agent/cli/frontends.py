@@ -70,7 +70,7 @@ def converse(settings: Settings, thread_id: str | None, prompt: str | None) -> i
     history = settings.agent_home / "history"
     source = open_input(history, _to_stdout, terminal=terminal, one_task=prompt is not None)
     if settings.scripted:
-        screen.say(SCRIPTED, "ask")
+        screen.tell(SCRIPTED, "ask")
 
     async def run() -> bool:
         from agent.app.compose import compose
