@@ -9,7 +9,7 @@ import strategies as s
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from execpolicy.decision import Decision, Layer
+from execpolicy.decision import Certainty, Decision, Layer, Origin
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.judge import decide
 from execpolicy.engine.match import CommandView, match_command, match_prefix
@@ -17,8 +17,13 @@ from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import Places, fits
 from execpolicy.facts import CommandFacts, Word
 from execpolicy.lang import rules as r
+from execpolicy.lint.base import LintFile, Subject
+from execpolicy.lint.checks.duplicate import Duplicate
+from execpolicy.lint.checks.shadowed import Shadowed
+from execpolicy.lint.checks.unreachable import why_never
 from execpolicy.lint.cover import makes_needless, rivals, speaks_wherever
 from execpolicy.lint.words import covers, is_empty
+from execpolicy.source import SourceText
 
 slow = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -147,6 +152,66 @@ def test_a_needless_rule_can_be_taken_out(
         want.scope,
         want.expires,
     )
+
+
+@slow
+@given(s.any_rules(), s.commands(), s.contexts(), s.layered_files(2), s.layers)
+def test_a_rule_that_never_matches_never_does(
+    rule: r.Rule,
+    command: CommandFacts,
+    context: CheckContext,
+    rest: list[tuple[Layer, r.RuleFile]],
+    layer: Layer,
+) -> None:
+    assume(not isinstance(rule, r.PathRule) and why_never(rule) is not None)
+    alone = Policy.build([(Layer.USER, r.RuleFile(path="t", digest="", rules=(rule,)))])
+    assert certainty(rule, alone, command, context) < Certainty.YES
+    if rule.meta.decision is Decision.ALLOW:
+        policy = Policy.build([*rest, (layer, r.RuleFile(path="t", digest="", rules=(rule,)))])
+        without = Policy.build(rest)
+        assert decide(policy, command, context).decision is decide(without, command, context).decision
+
+
+@slow
+@given(s.layered_files(4), s.commands(), s.contexts())
+def test_what_the_checks_find_makes_no_difference(
+    layered: list[tuple[Layer, r.RuleFile]], command: CommandFacts, context: CheckContext
+) -> None:
+    """Each rule gets a line of its own, so that the finding says which one it is about."""
+    layered = [
+        (
+            layer,
+            replace(
+                file,
+                path=str(number),
+                rules=tuple(
+                    replace(rule, meta=replace(rule.meta, origin=Origin(layer, str(number), line)))
+                    for line, rule in enumerate(file.rules, 1)
+                ),
+            ),
+        )
+        for number, (layer, file) in enumerate(layered)
+    ]
+    files = tuple(LintFile(SourceText(file.path, ""), layer, file) for layer, file in layered)
+    policy = Policy.build(layered)
+    subject = Subject(files=files, policy=policy)
+    whole = decide(policy, command, context)
+    for finding in [*Duplicate().run(subject), *Shadowed().run(subject)]:
+        left = [
+            (
+                layer,
+                replace(file, rules=tuple(one for one in file.rules if one.meta.origin != finding.origin)),
+            )
+            for layer, file in layered
+        ]
+        without = decide(Policy.build(left), command, context)
+        assert (without.decision, without.confinement, without.reviewer, without.scope, without.expires) == (
+            whole.decision,
+            whole.confinement,
+            whole.reviewer,
+            whole.scope,
+            whole.expires,
+        )
 
 
 def test_rivals_are_few_and_right() -> None:
