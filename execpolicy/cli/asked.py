@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
+from execpolicy.late import late_pattern
 from execpolicy.values import frozen
 
-PLAIN_PROGRAM: Final = re.compile(r"[\w./+:@%,-]+")
+PLAIN_PROGRAM: Final = late_pattern(r"[\w./+:@%,-]+")
 
 
 class Format(Enum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 
 from execpolicy.decision import Certainty, Decision
 from execpolicy.engine.conditions import holds
@@ -12,11 +11,12 @@ from execpolicy.engine.shapes import escaped, may_meet, shape_of
 from execpolicy.engine.words import MAYBE, NO, YES, Places, inside, literal_start
 from execpolicy.facts import Access, Word, WordKind
 from execpolicy.lang.rules import Glob, PathRule
+from execpolicy.late import late_pattern
 from execpolicy.values import frozen
 
 STREAMS = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/stdin"})
 
-_HOME = re.compile(
+_HOME = late_pattern(
     r"""(?:~|"\$(?:HOME|\{HOME\})"|(?P<open>"\$(?:HOME|\{HOME\})))(?P<rest>(?:/[\w.@%+,:=-]*)*)(?(open)")"""
 )
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Final
 
 from execpolicy.lang.regular import Automaton, BadPattern, compile_path
 from execpolicy.lang.rules import Glob
+from execpolicy.late import late_pattern
 
 MAX_PAIRS: Final = 300  # of states of two globs; beyond, they may meet
 
 _SPECIAL = frozenset("*?[\\")
 # Written without quotes, expansions or extended patterns: what stands there is what the shell reads.
-_PLAIN = re.compile(r"[A-Za-z0-9_.@%+,:=/*?\[\]!^-]+")
-_BOTH = re.compile(r"\[([a-zA-Z])[a-zA-Z]\]")
-_END = re.compile(r"(?:[^*?\[\]\\]|\[[a-zA-Z]{2}\])*\Z")
+_PLAIN = late_pattern(r"[A-Za-z0-9_.@%+,:=/*?\[\]!^-]+")
+_BOTH = late_pattern(r"\[([a-zA-Z])[a-zA-Z]\]")
+_END = late_pattern(r"(?:[^*?\[\]\\]|\[[a-zA-Z]{2}\])*\Z")
 
 
 def shape_of(raw: str, folder: str | None) -> str | None:

@@ -118,6 +118,8 @@ def nearest_allowed(policy: Policy, facts: CommandFacts, context: CheckContext) 
         ):
             continue
         common = _common(rule, view)
+        if isinstance(rule, PrefixRule) and common == len(rule.pattern) - 1:
+            continue  # the words fit and yet it was not allowed: saying them again is no way out
         if best is None or common > best[0]:
             best = (common, pattern_of(rule))
     return best[1] if best is not None else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from execpolicy.facts import Word, WordKind
+from execpolicy.late import late_pattern
 from execpolicy.shell.state import NUMBERS, State
 
-_NUMBER = re.compile(r"[ \t\n]*[+-]?(?:0[xX][0-9A-Fa-f]+|[0-9]+(?:#[0-9A-Za-z@_]+)?)[ \t\n]*\Z")
-_TOKEN = re.compile(
+_NUMBER = late_pattern(r"[ \t\n]*[+-]?(?:0[xX][0-9A-Fa-f]+|[0-9]+(?:#[0-9A-Za-z@_]+)?)[ \t\n]*\Z")
+_TOKEN = late_pattern(
     r"[ \t\n]+|0[xX][0-9A-Fa-f]+|[0-9]+#[0-9A-Za-z@_]+|[0-9]+(?![A-Za-z_])"
     r"|\$?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?!\[)|\$\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}"
     r"|\$(?P<special>[#?$])|\$\{#(?P<length>[A-Za-z_@*][A-Za-z0-9_]*(?:\[[@*]\])?)\}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+from execpolicy.late import late_pattern
 from execpolicy.shell.tree import Part, Text
 
 MAX_WORDS = 64
-_NUMBERS = re.compile(r"([+-]?[0-9]{1,6})\.\.([+-]?[0-9]{1,6})(?:\.\.([+-]?[0-9]{1,6}))?\Z")
-_LETTERS = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.([+-]?[0-9]{1,6}))?\Z")
+_NUMBERS = late_pattern(r"([+-]?[0-9]{1,6})\.\.([+-]?[0-9]{1,6})(?:\.\.([+-]?[0-9]{1,6}))?\Z")
+_LETTERS = late_pattern(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.([+-]?[0-9]{1,6}))?\Z")
 
 Atom = str | Part  # an unquoted character, or a piece that braces do not look into
 

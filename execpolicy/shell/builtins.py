@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import re
 
 from execpolicy.facts import Word
+from execpolicy.late import late_pattern
 from execpolicy.shell.state import State
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 # Builtins that set the variables their arguments name.
 _SETTERS = frozenset(
     {

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 
 from execpolicy.facts import Access, Word
+from execpolicy.late import late_pattern
 from execpolicy.shell.carriers_base import Carried, Pad
 from execpolicy.shell.carriers_options import known, scan
 from execpolicy.shell.catalogue import Entry
 
 Argv = tuple[Word, ...]
 
-TOKEN = re.compile(
+TOKEN = late_pattern(
     r'"(?:[^"\\\n]|\\.)*"|[A-Za-z_]\w*|[0-9.]+|\|\||\|&|&&|>=|<=|==|!=|>>|\s+|#[^\n]*|.', re.DOTALL
 )
-REGEX = re.compile(r"/(?:[^/\\\[\n]|\\.|\[\^?\]?(?:[^\]\\\n]|\\.)*\])*/")
+REGEX = late_pattern(r"/(?:[^/\\\[\n]|\\.|\[\^?\]?(?:[^\]\\\n]|\\.)*\])*/")
 # Behind these a slash divides; anywhere else it opens a pattern.
 WORDS_BEFORE_PATTERN = frozenset(
     ("print", "printf", "return", "in", "if", "while", "for", "else", "do", "case")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from execpolicy.facts import Access, Word
+from execpolicy.late import late_pattern
 from execpolicy.shell.carriers_base import Carried, Pad
 from execpolicy.shell.carriers_options import known, scan
 from execpolicy.shell.catalogue import Entry
 
 Argv = tuple[Word, ...]
 SIMPLE = frozenset("=dDgGhHnNpPxzFlqQL")
-ADDRESS = re.compile(r"\s*(?:\d+(?:[~,]\s*[+~]?\d+)?|\$|[+~]\d+)")
+ADDRESS = late_pattern(r"\s*(?:\d+(?:[~,]\s*[+~]?\d+)?|\$|[+~]\d+)")
 
 
 def sed(program: str, entry: Entry, argv: Argv) -> Carried:

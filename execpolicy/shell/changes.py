@@ -3,9 +3,9 @@ first command may run after their last."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
+from execpolicy.late import late_pattern
 from execpolicy.shell import arithmetic
 from execpolicy.shell.tree import (
     Arithmetic,
@@ -32,7 +32,7 @@ from execpolicy.shell.tree import (
 from execpolicy.values import frozen
 
 MAX_NAMES = 64
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _SETTERS = frozenset(
     [
         "read",

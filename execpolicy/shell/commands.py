@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 
+from execpolicy.late import late_pattern
 from execpolicy.shell.lexer import Budget
 from execpolicy.shell.tree import (
     ArrayValue,
@@ -26,19 +27,21 @@ from execpolicy.shell.words import WordReader
 from execpolicy.source import Span
 
 # A plain argument: nothing in it that bash would look at twice.
-_ARGUMENT = re.compile(
+_ARGUMENT = late_pattern(
     r"[ \t]*([^ \t\n;&|()<>$`\"'\\*?\[{}~#][^ \t\n;&|()<>$`\"'\\*?\[{}~]*)(?=[ \t\n;&|)]|\Z)"
 )
-_REDIRECT = re.compile(r"(&>>?)|([0-9]+|\{[A-Za-z_][A-Za-z0-9_]*\})?(<<<|<<-|<<|<>|<&|>>|>&|>\||[<>](?!\())")
-_KEYWORD = re.compile(
+_REDIRECT = late_pattern(
+    r"(&>>?)|([0-9]+|\{[A-Za-z_][A-Za-z0-9_]*\})?(<<<|<<-|<<|<>|<&|>>|>&|>\||[<>](?!\())"
+)
+_KEYWORD = late_pattern(
     r"(if|for|while|until|case|select|function|time|coproc|then|else|elif|fi|do|done|esac|in|\{|\}|!|\[\[|\]\])"
     r"(?=[ \t\n;&|()]|[<>](?!\()|\Z)"
 )
-_TIME_OPTION = re.compile(r"[ \t]*(-p|--)(?=[ \t\n;&|()<>]|\Z)")
+_TIME_OPTION = late_pattern(r"[ \t]*(-p|--)(?=[ \t\n;&|()<>]|\Z)")
 # Builtins whose arguments may be arrays: `declare a=(x y)`.
 _DECLARING = frozenset({"declare", "typeset", "local", "export", "readonly", "alias", "eval", "let"})
-_ARRAY_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=\(")
-_LOOKS_ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[|\+?=)")
+_ARRAY_ARGUMENT = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*\+?=\(")
+_LOOKS_ASSIGNED = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*(?:\[|\+?=)")
 _PARENTHESIS = frozenset({")"})
 
 

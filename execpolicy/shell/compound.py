@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from execpolicy.late import late_pattern
 from execpolicy.shell.commands import CommandReader, function_name
 from execpolicy.shell.tree import (
     Arithmetic,
@@ -35,20 +34,20 @@ _BRACE = frozenset({"}"})
 _PARENTHESIS = frozenset({")"})
 _CLAUSE = frozenset({";;", "esac"})
 _WORD_END = r"(?=[ \t\n;&|()]|[<>](?!\()|\Z)"
-_IN = re.compile(r"in" + _WORD_END)
-_ESAC = re.compile(r"esac" + _WORD_END)
-_DO_WORD = re.compile(r"do" + _WORD_END)
-_OPEN_BRACE = re.compile(r"\{" + _WORD_END)
-_TEST_END = re.compile(r"\]\]" + _WORD_END)
-_CLAUSE_END = re.compile(r";;&|;;|;&")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_STARTER = re.compile(r"(if|for|while|until|case|select|\{|\[\[)" + _WORD_END + r"|(\()")
-_NOT_NAMED = re.compile(r"(time|!|function|coproc|then|else|elif|fi|do|done|esac|in|\}|\]\])" + _WORD_END)
-_NOT_SECOND = re.compile(r"(!|function|coproc|then|else|elif|fi|do|done|esac|in|\}|\]\])" + _WORD_END)
+_IN = late_pattern(r"in" + _WORD_END)
+_ESAC = late_pattern(r"esac" + _WORD_END)
+_DO_WORD = late_pattern(r"do" + _WORD_END)
+_OPEN_BRACE = late_pattern(r"\{" + _WORD_END)
+_TEST_END = late_pattern(r"\]\]" + _WORD_END)
+_CLAUSE_END = late_pattern(r";;&|;;|;&")
+_IDENTIFIER = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_STARTER = late_pattern(r"(if|for|while|until|case|select|\{|\[\[)" + _WORD_END + r"|(\()")
+_NOT_NAMED = late_pattern(r"(time|!|function|coproc|then|else|elif|fi|do|done|esac|in|\}|\]\])" + _WORD_END)
+_NOT_SECOND = late_pattern(r"(!|function|coproc|then|else|elif|fi|do|done|esac|in|\}|\]\])" + _WORD_END)
 _BINARY = frozenset({"=", "==", "!=", "=~", "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-nt", "-ot", "-ef"})
-_UNARY = re.compile(r"-[abcdefghknoprstuvwxzGLOSNR]\Z")
-_MATCH_RUN = re.compile(r"[^ \t\n;&|()<>$`\"'\\]+")
-_GROUP_RUN = re.compile(r"[^()$`\"'\\]+")
+_UNARY = late_pattern(r"-[abcdefghknoprstuvwxzGLOSNR]\Z")
+_MATCH_RUN = late_pattern(r"[^ \t\n;&|()<>$`\"'\\]+")
+_GROUP_RUN = late_pattern(r"[^()$`\"'\\]+")
 
 
 class CompoundReader(CommandReader):

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
+from execpolicy.late import late_pattern
 from execpolicy.shell.reader import read
 
 _BASH = frozenset({"bash", "rbash"})
 _POSIX = frozenset({"sh", "dash", "ash", "ksh", "mksh", "busybox"})
 # What bash reads in its own way and a POSIX shell may read otherwise.
-_NOT_POSIX = re.compile(
+_NOT_POSIX = late_pattern(
     r"""\$['"\[]|[<>]\(|\[\[|\(\(|&>|>&[^0-9 -]|\|&|<<<|=\(|\+=|\{[^}\s]*(?:,|\.\.)|!\(|[?*+@]\("""
     r"""|\$\{[^}]*[/^,@\[!]|\$\{[A-Za-z0-9_]+:[^-=?+]|\b(?:function|select|coproc|time|source|declare|typeset"""
     r"""|local|let|shopt|mapfile|readarray|pushd|popd|builtin|enable|caller|disown|bind|complete|compgen)\b"""
     r"""|\{[A-Za-z_]\w*\}[<>]|\\c|~[+-]|(?<![\w-])[0-9]{2,}[<>]|;;?&"""
 )
 # What every shell of this kind reads alike: words, simple quotes, lists, pipes, plain redirections.
-_COMMON = re.compile(r"""(?:[A-Za-z0-9_./: \t\n;|&-]|(?<!\S)'[^'!\\]*'(?!\S)|(?<!\S)"[^"$`\\!]*"(?!\S)|>)*""")
-_PLAINEST = re.compile(r"[A-Za-z0-9_./: -]*")  # where even quotes are other ones: cmd, PowerShell
+_COMMON = late_pattern(
+    r"""(?:[A-Za-z0-9_./: \t\n;|&-]|(?<!\S)'[^'!\\]*'(?!\S)|(?<!\S)"[^"$`\\!]*"(?!\S)|>)*"""
+)
+_PLAINEST = late_pattern(r"[A-Za-z0-9_./: -]*")  # where even quotes are other ones: cmd, PowerShell
 _NEITHER = frozenset({"cmd", "cmd.exe", "powershell", "pwsh", "powershell.exe", "pwsh.exe"})
-_NOT_COMMON = re.compile(r"(?<!\S)[=+%]|&>|\|&|;[|;]|>&|>[(|!]|\bfunction\b|[;&|]\s*-")
+_NOT_COMMON = late_pattern(r"(?<!\S)[=+%]|&>|\|&|;[|;]|>&|>[(|!]|\bfunction\b|[;&|]\s*-")
 
 
 def differs(text: str, dialect: str) -> str | None:

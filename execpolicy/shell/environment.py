@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from execpolicy.late import late_pattern
+
 # Values under which a variable of this kind runs nothing that a rule would have to allow.
 IDLE: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(
@@ -43,7 +45,7 @@ def _words(text: str) -> frozenset[str]:
 
 def _names(text: str) -> re.Pattern[str]:
     """One pattern out of many, separated by blanks."""
-    return re.compile("|".join(text.split()))
+    return late_pattern("|".join(text.split()))
 
 
 # Names that a pattern below would catch though they run nothing.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from execpolicy.facts import Word, WordKind
+from execpolicy.late import late_pattern
 from execpolicy.shell import braces
 from execpolicy.shell.state import FOLDERS, NUMBERS, State
 from execpolicy.shell.tree import (
@@ -22,10 +23,10 @@ from execpolicy.shell.tree import (
 from execpolicy.source import Span
 from execpolicy.values import field, slotted
 
-_BLANK = re.compile(r"[ \t\n]+")
-_TILDE = re.compile(r"~[^/]*")
-_LOOKS_ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
-_MAGIC = re.compile(r"[*?\[]")
+_BLANK = late_pattern(r"[ \t\n]+")
+_TILDE = late_pattern(r"~[^/]*")
+_LOOKS_ASSIGNED = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_MAGIC = late_pattern(r"[*?\[]")
 
 Typed = Callable[[Substitution], WordKind]
 

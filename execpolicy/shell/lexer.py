@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 
+from execpolicy.late import late_pattern
 from execpolicy.source import Span
 from execpolicy.values import slotted
 
@@ -13,10 +13,10 @@ MAX_STEPS = 60_000  # words, pieces of words and commands
 MAX_DEPTH = 40
 
 # bash treats these bytes in its own way inside words, or cannot be given them at all.
-_STRANGE = re.compile("[\x00\x01\x7f\ud800-\udfff]")
+_STRANGE = late_pattern("[\x00\x01\x7f\ud800-\udfff]")
 # A backslash and newline that bash takes out: the run of backslashes before the newline is odd.
-_CONTINUATION = re.compile(r"(?<!\\)((?:\\\\)*)\\\n")
-_BLANKS = re.compile(r"[ \t]*(#[^\n]*)?")
+_CONTINUATION = late_pattern(r"(?<!\\)((?:\\\\)*)\\\n")
+_BLANKS = late_pattern(r"[ \t]*(#[^\n]*)?")
 
 
 class Unread(Exception):

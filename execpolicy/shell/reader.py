@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
+from execpolicy.late import late_pattern
 from execpolicy.shell.compound import CompoundReader
 from execpolicy.shell.lexer import MAX_LENGTH, Budget, Unread
 from execpolicy.shell.tree import Block, Failure, Part, Script, Text
 from execpolicy.source import Span
 
-_HERE_RUN = re.compile(r"[^\\$`]+")
+_HERE_RUN = late_pattern(r"[^\\$`]+")
 
 
 class Reader(CompoundReader):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 
+from execpolicy.late import late_pattern
 from execpolicy.shell.lexer import Lexer, Unread
 from execpolicy.shell.quoting import ansi_c, inside_backquotes
 from execpolicy.shell.tree import (
@@ -19,26 +20,26 @@ from execpolicy.shell.tree import (
     WordNode,
 )
 
-_RUN = re.compile(r"[^ \t\n;&|()<>$`\"'\\]+")
-_DOUBLE = re.compile(r"[^\"\\$`]+")
-_HERE = re.compile(r"[^\\$`]+")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
-_BRACED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
-_LENGTH = re.compile(r"#([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*?$!#-])?")
-_OPERATOR = re.compile(r":[-=?+]|[-=?+]|##?|%%?|//?|\^\^?|,,?|~~?|@[QEPAKaULuk]|:")
+_RUN = late_pattern(r"[^ \t\n;&|()<>$`\"'\\]+")
+_DOUBLE = late_pattern(r"[^\"\\$`]+")
+_HERE = late_pattern(r"[^\\$`]+")
+_NAME = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
+_BRACED = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
+_LENGTH = late_pattern(r"#([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*?$!#-])?")
+_OPERATOR = late_pattern(r":[-=?+]|[-=?+]|##?|%%?|//?|\^\^?|,,?|~~?|@[QEPAKaULuk]|:")
 _PATTERN_OPERATORS = frozenset({"#", "##", "%", "%%", "/", "//", "^", "^^", ",", ",,", "~", "~~"})
-_OPERAND = re.compile(r"[^}\"'\\$`<>]+")
-_OPERAND_QUOTED = re.compile(r"[^}\"'\\$`<>]+")
-_BACKQUOTED = re.compile(r"(?:[^`\\]|\\.)*", re.DOTALL)
-_ARITHMETIC = re.compile(r"[^()\"'\\$`]+")
-_ANSI = re.compile(r"(?:[^'\\]|\\.)*", re.DOTALL)
-_SUBSCRIPT = re.compile(r"[^\[\]\"'\\$` \t\n;&|()<>]+")
-_DESCRIPTOR = re.compile(r"[0-9]+\Z|\{[A-Za-z_][A-Za-z0-9_]*\}\Z")
+_OPERAND = late_pattern(r"[^}\"'\\$`<>]+")
+_OPERAND_QUOTED = late_pattern(r"[^}\"'\\$`<>]+")
+_BACKQUOTED = late_pattern(r"(?:[^`\\]|\\.)*", re.DOTALL)
+_ARITHMETIC = late_pattern(r"[^()\"'\\$`]+")
+_ANSI = late_pattern(r"(?:[^'\\]|\\.)*", re.DOTALL)
+_SUBSCRIPT = late_pattern(r"[^\[\]\"'\\$` \t\n;&|()<>]+")
+_DESCRIPTOR = late_pattern(r"[0-9]+\Z|\{[A-Za-z_][A-Za-z0-9_]*\}\Z")
 _ANGLES = ("<", ">")
-_ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?=)")
-_ELEMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[")
-_PLAIN = re.compile(r"([^ \t\n;&|()<>$`\"'\\*?\[{}~]+)(?=[ \t\n;&|)]|\Z)")
+_ASSIGN = late_pattern(r"([A-Za-z_][A-Za-z0-9_]*)(\+?=)")
+_ELEMENT = late_pattern(r"([A-Za-z_][A-Za-z0-9_]*)\[")
+_PLAIN = late_pattern(r"([^ \t\n;&|()<>$`\"'\\*?\[{}~]+)(?=[ \t\n;&|)]|\Z)")
 
 
 class WordReader(Lexer):
