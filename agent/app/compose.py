@@ -38,7 +38,9 @@ from agent.tools.edit import PatchTool
 from agent.tools.gate import Gate
 from agent.tools.plan import PlanTool
 from agent.tools.registry import Registry
+from agent.tools.running import RunningCommands
 from agent.tools.shell import ShellLimits, ShellTool
+from agent.tools.stdin import InputTool
 from compliance import events as audit
 from compliance.errors import AuditError
 from compliance.log import AuditLog
@@ -87,15 +89,18 @@ def _thread(
     model: ModelClient = _model(settings, stack)
     if telemetry is not None:
         model = ObservedModel(model, telemetry)
+    running = RunningCommands()
     dispatcher = Dispatcher(
         session=stored.thread_id,
-        registry=_tools(settings, bash, environment),
+        registry=_tools(settings, bash, environment, running),
         gate=Gate(in_force.policy, policy.context_maker(settings, in_force.files, environment), spec),
         desk=desk,
         sink=sink,
         sandboxes=sandboxes,
         emit=outbox.emit,
     )
+    stack.push_async_callback(dispatcher.aclose)
+    stack.push_async_callback(running.close)  # first: what came of them is then recorded
     parts = TurnParts(
         thread_id=stored.thread_id,
         model=model,
@@ -123,7 +128,9 @@ def _thread(
 # --- parts ----------------------------------------------------------------------------------------
 
 
-def _tools(settings: Settings, bash: str, environment: Callable[[], Mapping[str, str]]) -> Registry:
+def _tools(
+    settings: Settings, bash: str, environment: Callable[[], Mapping[str, str]], running: RunningCommands
+) -> Registry:
     cwd = str(settings.cwd)
     limits = ShellLimits(
         seconds=settings.command_seconds,
@@ -132,7 +139,8 @@ def _tools(settings: Settings, bash: str, environment: Callable[[], Mapping[str,
     )
     return Registry(
         (
-            ShellTool(bash=bash, cwd=cwd, environment=environment, limits=limits),
+            ShellTool(bash=bash, cwd=cwd, environment=environment, running=running, limits=limits),
+            InputTool(running, output_tokens=settings.tool_output_token_limit),
             PatchTool(cwd),
             PlanTool(cwd),
         )

@@ -13,6 +13,7 @@ from agent.protocol.events import (
     CommandEnded,
     CommandOutput,
     CommandStarted,
+    Compacted,
     Event,
     Judged,
     MessageDone,
@@ -24,6 +25,8 @@ from agent.protocol.events import (
     Status,
     TextDelta,
     ThreadStarted,
+    ToolEnded,
+    ToolStarted,
     TurnCompleted,
     TurnFailed,
     TurnInterrupted,
@@ -53,7 +56,7 @@ class HumanText:
                 self._started(event)
             case TurnStarted(prompt=prompt):
                 self._line(f"\nuser\n{visible(prompt)}")
-            case TextDelta() | CommandOutput() | CommandStarted() | PatchStarted() | Closed():
+            case TextDelta() | CommandOutput() | CommandStarted() | PatchStarted() | ToolStarted() | Closed():
                 pass
             case MessageDone(text):
                 self._line(f"\nagent\n{message_text(text)}")
@@ -75,6 +78,11 @@ class HumanText:
                 self._line("\nplan")
                 for step in steps:
                     self._line(f"  {_MARK.get(step.status, '[?]')} {one_line(step.step)}")
+            case ToolEnded(tool=tool, status=status, subject=subject, message=message):
+                said = f": {one_line(message, 500)}" if message else ""
+                self._line(f"\n{one_line(tool)} {status.value}: {one_line(subject, 300)}{said}")
+            case Compacted(before, after):
+                self._line(f"\nthe conversation was summed up: {before:,} tokens became about {after:,}")
             case CallFailed(tool=tool, message=message):
                 self._line(f"\ncall of `{one_line(tool)}` failed: {one_line(message, 500)}")
             case Retrying(attempt, most, cause, seconds):
@@ -98,6 +106,12 @@ class HumanText:
     def interrupted(self, reason: str) -> None:
         """The turn was ended from outside."""
         self._line(f"\ninterrupted{': ' + visible(reason) if reason else ''}")
+
+    def misfit(self, errors: tuple[str, ...]) -> None:
+        """The final message does not fit the schema."""
+        self._line("\nthe final message does not fit the output schema; asking once more")
+        for error in errors:
+            self._line(f"  {one_line(error, 300)}")
 
     def _started(self, event: ThreadStarted) -> None:
         about = (

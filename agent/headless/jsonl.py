@@ -15,6 +15,7 @@ from agent.protocol.events import (
     CommandEnded,
     CommandOutput,
     CommandStarted,
+    Compacted,
     Event,
     FileChange,
     Judged,
@@ -27,6 +28,8 @@ from agent.protocol.events import (
     Status,
     TextDelta,
     ThreadStarted,
+    ToolEnded,
+    ToolStarted,
     TurnCompleted,
     TurnFailed,
     TurnInterrupted,
@@ -117,6 +120,16 @@ class JsonLines:
                 self._patch(event)
             case PlanUpdated():
                 self._planned(event)
+            case ToolStarted(call_id, tool, server, arguments):
+                if server:
+                    item = self._ids[call_id] = self._new()
+                    call: JsonObject = {"server": server, "tool": tool, "arguments": arguments}
+                    call |= {"result": None, "error": None, "status": "in_progress"}
+                    self._item("item.started", item, "mcp_tool_call", call)
+            case ToolEnded():
+                self._tool(event)
+            case Compacted(before, after):
+                self._put({"type": "context.compacted", "tokens_before": before, "tokens_after": after})
             case CallFailed(call_id, tool, message, refusal):
                 failed: JsonObject = {"type": "call.failed", "call_id": call_id, "tool": tool}
                 why = refusal.value if refusal else None
@@ -145,6 +158,10 @@ class JsonLines:
         self._put({"type": "turn.interrupted", "reason": reason})
         said = f"interrupted: {reason}" if reason else "interrupted"
         self._put({"type": "turn.failed", "error": {"message": said}})
+
+    def misfit(self, errors: tuple[str, ...]) -> None:
+        """The final message does not fit the schema; the model is asked once more."""
+        self._put({"type": "output.misfit", "errors": list(errors)})
 
     def failure(self, message: str, help: str) -> None:
         """Nothing could be begun, or the program itself failed."""
@@ -207,6 +224,27 @@ class JsonLines:
             about["refusal"] = event.refusal.value
         item = self._ids.pop(event.call_id, "") or self._new()
         self._item("item.completed", item, "file_change", about)
+
+    def _tool(self, event: ToolEnded) -> None:
+        done = event.status is Status.COMPLETED
+        about: JsonObject = {"call_id": event.call_id, "seconds": round(event.seconds, 3)}
+        if event.refusal is not None:
+            about["refusal"] = event.refusal.value
+        if not event.server:
+            head: JsonObject = {"type": "tool.completed", "tool": event.tool, "status": event.status.value}
+            self._put(head | about | {"subject": event.subject, "message": event.message})
+            return
+        content: list[Json] = [{"type": "text", "text": event.message}]
+        call: JsonObject = {
+            "server": event.server,
+            "tool": event.tool,
+            "arguments": event.arguments,
+            "result": {"content": content, "structured_content": None} if done else None,
+            "error": None if done else {"message": event.message},
+            "status": "completed" if done else "failed",
+        }
+        item = self._ids.pop(event.call_id, "") or self._new()
+        self._item("item.completed", item, "mcp_tool_call", call | about)
 
     def _planned(self, event: PlanUpdated) -> None:
         kind = "item.updated" if self._plan else "item.started"

@@ -65,7 +65,7 @@ async def run(
     return child.outcome(timed_out=timed_out, seconds=time.monotonic() - started)
 
 
-def _start(launch: Launch, capture: Capture, on_output: OnOutput | None) -> _Child:
+def _start(launch: Launch, capture: Capture, on_output: OnOutput | None) -> Child:
     reader, writer = os.pipe()
     try:
         with handed(launch) as (argv, descriptors):
@@ -86,7 +86,7 @@ def _start(launch: Launch, capture: Capture, on_output: OnOutput | None) -> _Chi
         raise
     finally:
         os.close(writer)
-    return _Child(process, reader, capture, on_output)
+    return Child(process, reader, capture, on_output)
 
 
 @contextlib.contextmanager
@@ -117,7 +117,7 @@ def _readable(data: bytes) -> int:
     return descriptor
 
 
-class _Child:
+class Child:
     """A started process, its end, and the pipe that it and its children write to."""
 
     def __init__(

@@ -152,6 +152,40 @@ class PlanUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A call of another tool begins: of an MCP server, or of a sub-agent."""
+
+    call_id: str
+    tool: str
+    server: str = ""  # MCP server; empty: a tool of our own
+    arguments: JsonObject | None = None
+    subject: str = ""  # what it does, in one line
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded:
+    """A call of a tool that neither runs a command nor changes files by itself ended, or did not run."""
+
+    call_id: str
+    tool: str
+    status: Status
+    server: str = ""
+    arguments: JsonObject | None = None
+    subject: str = ""
+    message: str = ""  # what came of it
+    seconds: float = 0.0
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """The conversation was summed up to make room."""
+
+    tokens_before: int
+    tokens_after: int  # an estimate
+
+
+@dataclass(frozen=True, slots=True)
 class CallFailed:
     """A call that names no tool, cannot be read, or of another tool that was refused. The model was told."""
 
@@ -214,6 +248,9 @@ Event = (
     | PatchStarted
     | PatchEnded
     | PlanUpdated
+    | ToolStarted
+    | ToolEnded
+    | Compacted
     | CallFailed
     | Retrying
     | Warned

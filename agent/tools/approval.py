@@ -9,7 +9,7 @@ from itertools import count
 
 from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest
 from agent.protocol.events import ApprovalAnswered, ApprovalAsked
-from agent.tools.base import ChangeFiles, Emit, Request, RunScript, UseTool, subject_of
+from agent.tools.base import ChangeFiles, Emit, FeedProgram, Request, RunScript, UseTool, subject_of
 from agent.tools.judgement import Judgement
 from execpolicy.decision import Scope, Verdict
 
@@ -123,8 +123,10 @@ def _offer(request: Request, verdict: Verdict) -> str:
     if verdict.scope is Scope.ONCE:
         return ""
     match request:
+        case RunScript(before=before, escalate=escalate) if before or escalate:
+            return ""
         case RunScript():
             words = f"exactly this command in {request.cwd}, for the rest of this session"
             return f"{words}, whatever its unknown parts are then" if verdict.unknowns else words
-        case ChangeFiles() | UseTool():
+        case FeedProgram() | ChangeFiles() | UseTool():
             return ""

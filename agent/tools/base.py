@@ -6,7 +6,7 @@ The gate judges the request; only the dispatcher calls `run`, and only with a `G
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -53,6 +53,22 @@ class RunScript:
     script: str
     cwd: str
     reason: str = ""  # what the model says it is for
+    before: str = ""  # what the same shell was given before: `script` goes on from there
+    escalate: bool = False  # it is to run outside the sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedProgram:
+    """Input for a running program that is no shell: only the program knows what it means."""
+
+    program: str  # the command that started it
+    text: str
+    cwd: str
+    reason: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"input for `{self.program}`: {self.text!r}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +92,7 @@ class UseTool:
     reason: str = ""
 
 
-Request = RunScript | ChangeFiles | UseTool
+Request = RunScript | FeedProgram | ChangeFiles | UseTool
 
 
 def subject_of(request: Request) -> str:
@@ -113,6 +129,7 @@ class Ran:
     output_sha256: str = ""
     timed_out: bool = False
     confined: bool = False  # the sandbox took part
+    later: Awaitable[Ran] | None = None  # it still runs: what comes of it in the end, for the record
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +185,7 @@ __all__ = [
     "BadCall",
     "ChangeFiles",
     "Emit",
+    "FeedProgram",
     "Grant",
     "Prepared",
     "Ran",

@@ -6,7 +6,7 @@ INVARIANT: nothing runs whose verdict is not in the record, and every call gets 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from agent.errors import SandboxUnavailable
 from agent.protocol.approvals import Answer
@@ -60,6 +60,7 @@ class Dispatcher:
         self._sink = sink
         self._sandboxes = sandboxes
         self._emit = emit
+        self._open: set[asyncio.Task[None]] = set()
 
     @property
     def registry(self) -> Registry:
@@ -83,6 +84,11 @@ class Dispatcher:
             return self.interrupted(call)
         except Exception as error:  # noqa: BLE001 - a call is a task of its own, and must be answered
             return self._unreadable(call, f"{call.name[:100]} failed: {type(error).__name__}: {error}")
+
+    async def aclose(self) -> None:
+        """Wait until what came of every session is recorded; they have to be ended before."""
+        while self._open:
+            await asyncio.wait(self._open)
 
     # --- the line -----------------------------------------------------------------------------
 
@@ -153,11 +159,26 @@ class Dispatcher:
             return self._refused(call, prepared, Refusal.SANDBOX, text)
         except Exception as error:  # noqa: BLE001 - a call is a task of its own; its record must not be lost
             return self._broken(call, prepared, error)
-        return self._ended(call, prepared, ran, grant)
+        if ran.later is not None:
+            task = asyncio.create_task(self._follow(call, prepared, ran.later, grant))
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
+            return ToolResult(ran.output)
+        return self._ended(call, ran, grant)
+
+    async def _follow(self, call: ToolCall, prepared: Prepared, later: Awaitable[Ran], grant: Grant) -> None:
+        """Record the end of what ran on after its call was answered."""
+        try:
+            self._ended(call, await later, grant)
+        except Exception as error:  # noqa: BLE001 - a task of its own; its record must not be lost
+            try:
+                self._broken(call, prepared, error)
+            except AuditError as failed:
+                self._warn_unrecorded(failed)
 
     # --- the ways it ends ---------------------------------------------------------------------
 
-    def _ended(self, call: ToolCall, prepared: Prepared, ran: Ran, grant: Grant) -> ToolResult:
+    def _ended(self, call: ToolCall, ran: Ran, grant: Grant) -> ToolResult:
         stop = ran.status is Status.INTERRUPTED
         output = ran.output
         try:

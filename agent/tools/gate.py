@@ -9,13 +9,15 @@ from typing import assert_never, cast
 
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import SandboxSpec
-from agent.tools.base import ChangeFiles, Request, RunScript, UseTool, subject_of
+from agent.tools.base import ChangeFiles, FeedProgram, Request, RunScript, UseTool, subject_of
 from agent.tools.judgement import Judgement, confined, stricter
-from execpolicy.decision import Decision, Part, SandboxMode, Verdict
+from execpolicy.decision import Confinement, Decision, NetworkAccess, Part, SandboxMode, Scope, Verdict
 from execpolicy.engine import explain
 from execpolicy.engine.check import check, check_files, check_tool
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.policy import Policy
+
+COMMAND_TOOL = "exec_command"
 
 
 class Gate:
@@ -44,8 +46,14 @@ class Gate:
         context = self._context(request.cwd)
         match request:
             case RunScript():
-                verdict = check(request.script, self._policy, context)
+                verdict = self._of_script(request, context)
                 arguments: Mapping[str, object] = {"cmd": request.script, "workdir": request.cwd}
+                if tool != COMMAND_TOOL:  # whatever way a text for the shell comes, the same rules hold
+                    of_command = check_tool(None, COMMAND_TOOL, arguments, self._policy, context)
+                    verdict = stricter(verdict, of_command, self._session)
+            case FeedProgram():
+                arguments = {"program": request.program, "chars": request.text, "cwd": request.cwd}
+                verdict = _of_input(request, check_tool(None, tool, arguments, self._policy, context))
             case ChangeFiles():
                 context = replace(context, protected=(*context.protected, *_guarded(request)))
                 verdict = check_files(request.accesses, self._policy, context, outside=Decision.DENY)
@@ -64,6 +72,20 @@ class Gate:
         of_tool = check_tool(None, tool, arguments, self._policy, context)
         return stricter(verdict, of_tool, self._session)
 
+    def _of_script(self, request: RunScript, context: CheckContext) -> Verdict:
+        script = f"{request.before}\n{request.script}" if request.before else request.script
+        verdict = check(script, self._policy, context)
+        if request.escalate and self._session.mode is not SandboxMode.FULL_ACCESS:
+            asked = verdict.confinement
+            if asked.sandbox is None:  # where a rule says how it is confined, that holds
+                asked = Confinement(
+                    sandbox=SandboxMode.FULL_ACCESS, network=asked.network or NetworkAccess.ALLOW
+                )
+            why = "it is to run outside the sandbox, with all the rights of the user"
+            way = 'run it inside the sandbox, or let a rule allow it with `sandbox = "full-access"`'
+            verdict = replace(_asked(verdict, request.script, why, way), confinement=asked, scope=Scope.ONCE)
+        return verdict
+
     def _failed(self, tool: str, request: Request, error: Exception) -> Judgement:
         fault = f"it could not be judged ({type(error).__name__}: {error})"
         part = Part(kind="tool", text=subject_of(request), decision=Decision.DENY, why=fault)
@@ -71,6 +93,28 @@ class Gate:
         details: JsonObject = {"decision": "deny", "unknowns": [fault], "tool": tool}
         spec = replace(self._session, mode=SandboxMode.READ_ONLY, network=False)
         return Judgement(verdict, (fault,), details, spec, analysed=False)
+
+
+def _asked(verdict: Verdict, text: str, why: str, way: str) -> Verdict:
+    """`verdict`, but at least an ask."""
+    part = Part(kind="tool", text=text, decision=Decision.ASK, why=why)
+    return replace(
+        verdict,
+        decision=max(verdict.decision, Decision.ASK),
+        parts=(*verdict.parts, part),
+        suggest=verdict.suggest or way,
+    )
+
+
+def _of_input(request: FeedProgram, of_tool: Verdict) -> Verdict:
+    """Silence is an ask here: only a rule about the program and its input makes it less."""
+    if of_tool.decision is Decision.ALLOW and any(
+        match.enforced and match.decision is Decision.ALLOW for match in of_tool.matches
+    ):
+        return of_tool
+    why = "what a program does with its input is not known before"
+    way = "run what is needed as a command of its own"
+    return _asked(of_tool, request.subject, why, way)
 
 
 def _guarded(request: ChangeFiles) -> set[str]:

@@ -1,4 +1,7 @@
-"""The command tool: one text for a bash of its own, confined, bounded in time and output."""
+"""The command tool: one text for a bash of its own, confined, bounded in time and output.
+
+What has not ended when the call is due to be answered goes on as a session; `write_stdin` comes back to it.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,30 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 import msgspec
 
-from agent.process.spawn import Outcome, run
+from agent.process.pty import Input, Session
+from agent.process.spawn import Outcome
 from agent.protocol.events import CommandEnded, CommandOutput, CommandStarted, Event, Refusal, Status
 from agent.protocol.items import JsonObject
 from agent.sandbox.base import Launch
 from agent.tools.arguments import read_arguments
 from agent.tools.base import BadCall, Emit, Grant, Prepared, Ran, RunScript, ToolCall
+from agent.tools.bounds import bounded
 from agent.tools.frame import frame, shorten
 from agent.tools.heredoc import find_patch
+from agent.tools.running import RunningCommands
 
 NAME = "exec_command"
 MAX_SCRIPT_BYTES = 131_000  # Linux takes at most 128 KiB in one argument
 MOST_AT_ONCE = 32  # commands side by side; each takes descriptors and processes, others wait in line
+SHELL_START = 0.25  # seconds until a shell counts as open
+# A shell of ours takes each text as a whole, up to a NUL, and what it runs can read none of the next.
+DRIVER = "while IFS= read -r -d '' REPLY; do eval \"$REPLY\" </dev/null; done"
+_SHELL_OPTIONS = frozenset({"-i", "-l", "--login", "--norc", "--noprofile"})
 LIVE_BYTES = 1 << 18  # of one command, told to frontends as it comes
 
 
@@ -40,6 +51,9 @@ class _Arguments(msgspec.Struct, frozen=True):
     timeout_ms: float | None = None
     max_output_tokens: float | None = None
     justification: str | None = None
+    yield_time_ms: float | None = None
+    tty: bool = False
+    sandbox_permissions: Literal["use_default", "require_escalated"] = "use_default"
 
 
 class ShellTool:
@@ -54,12 +68,14 @@ class ShellTool:
         bash: str,
         cwd: str,
         environment: Callable[[], Mapping[str, str]],
+        running: RunningCommands,
         limits: ShellLimits = ShellLimits(),
     ) -> None:
         """`environment` is the whole environment of a child."""
         self._bash = bash
         self._cwd = cwd
         self._environment = environment
+        self._running = running
         self._limits = limits
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
@@ -68,8 +84,9 @@ class ShellTool:
         return {
             "type": "function",
             "name": NAME,
-            "description": "Runs a command in a new bash without terminal and input, and returns its exit "
-            "code and output. It is judged by the user's policy first.",
+            "description": "Runs a command in a new bash and returns its exit code and output. It is judged "
+            "by the user's policy first. One that still runs after yield_time_ms goes on: write_stdin gets more "
+            "of its output. The command `bash` alone opens a shell that keeps its folder and variables.",
             "strict": False,
             "parameters": {
                 "type": "object",
@@ -89,6 +106,21 @@ class ShellTool:
                         "type": "number",
                         "description": "Show less output than the default of "
                         f"{self._limits.output_tokens} tokens.",
+                    },
+                    "yield_time_ms": {
+                        "type": "number",
+                        "description": "How long to wait for the end before it goes on as a session (default "
+                        "10000, at most 30000).",
+                    },
+                    "tty": {
+                        "type": "boolean",
+                        "description": "Give it a terminal, and input by write_stdin. Default: neither.",
+                    },
+                    "sandbox_permissions": {
+                        "type": "string",
+                        "enum": ["use_default", "require_escalated"],
+                        "description": "require_escalated asks the user to let it run outside the sandbox. "
+                        "Only where it cannot work inside; give a justification.",
                     },
                     "justification": {
                         "type": "string",
@@ -115,20 +147,33 @@ class ShellTool:
         if flaw := _flaw(arguments.cmd, folder):
             return BadCall(f"{NAME} failed: {flaw}")
         limits = self._limits
-        wanted, tokens = arguments.timeout_ms, arguments.max_output_tokens
-        if wanted != wanted or tokens != tokens:  # NaN compares with nothing: no bound would hold
-            return BadCall(f"{NAME} failed: `timeout_ms` and `max_output_tokens` have to be numbers")
+        longest = limits.seconds * 1000
+        numbers = bounded(
+            NAME,
+            timeout_ms=(arguments.timeout_ms, longest, 100, longest),
+            max_output_tokens=(arguments.max_output_tokens, limits.output_tokens, 1, limits.output_tokens),
+            yield_time_ms=(arguments.yield_time_ms, 10_000, 250, 30_000),
+        )
+        if isinstance(numbers, BadCall):
+            return numbers
+        escalate = arguments.sandbox_permissions == "require_escalated"
+        if escalate and not (arguments.justification or "").strip():
+            return BadCall(f"{NAME} failed: require_escalated needs a justification for the user")
         return _PreparedCommand(
             call=call,
             script=arguments.cmd,
             cwd=folder,
             reason=arguments.justification or "",
-            seconds=min(max((wanted or limits.seconds * 1000) / 1000, 0.1), limits.seconds),
-            tokens=limits.output_tokens if tokens is None else int(min(max(tokens, 1), limits.output_tokens)),
+            seconds=numbers["timeout_ms"] / 1000,
+            tokens=int(numbers["max_output_tokens"]),
+            yield_seconds=numbers["yield_time_ms"] / 1000,
             output_bytes=limits.output_bytes,
+            terminal=arguments.tty,
+            escalate=escalate,
             bash=self._bash,
             environment=self._environment,
             places=self._places,
+            running=self._running,
         )
 
     def _folder(self, arguments: _Arguments) -> str:
@@ -161,36 +206,73 @@ class _PreparedCommand:
     reason: str
     seconds: float
     tokens: int
+    yield_seconds: float
     output_bytes: int
+    terminal: bool
+    escalate: bool
     bash: str
     environment: Callable[[], Mapping[str, str]]
     places: asyncio.Semaphore
+    running: RunningCommands
 
     @property
     def request(self) -> RunScript:
-        return RunScript(script=self.script, cwd=self.cwd, reason=self.reason)
+        return RunScript(script=self.script, cwd=self.cwd, reason=self.reason, escalate=self.escalate)
 
     def check(self) -> str:
         return ""
 
     async def run(self, grant: Grant, emit: Emit) -> Ran:
-        argv = (self.bash, "--noprofile", "--norc", "-c", self.script)
+        shell = opens_shell(self.script)
+        text = (DRIVER, "bash") if shell else (self.script,)
+        argv = (self.bash, "--noprofile", "--norc", "-c", *text)
         launch = Launch(argv=argv, cwd=self.cwd, env=dict(self.environment()))
         live = _Live(self.call.id, emit)
         started = time.monotonic()
+        session: Session | None = None
         try:
             async with self.places:
                 emit(CommandStarted(self.call.id, self.script, self.cwd, grant.words))
                 started = time.monotonic()
-                outcome = await run(
+                session = Session.start(
                     grant.sandbox.wrap(launch, grant.spec),
-                    timeout=self.seconds,
+                    seconds=self.seconds,
+                    source=Input.PIPE if shell else Input.TERMINAL if self.terminal else Input.NOTHING,
+                    terminal=self.terminal,
                     on_output=live.told,
                     limit=self.output_bytes,
                 )
+                outcome = await session.wait(SHELL_START if shell else self.yield_seconds)
+                if outcome is None and self.running.full:
+                    outcome = await session.wait()
         except asyncio.CancelledError:
+            if session is not None:
+                await session.stop()
             return self._cut_off(live.text, time.monotonic() - started)
-        return self._ran(outcome)
+        return self._goes_on(session, shell=shell) if outcome is None else self._ran(outcome)
+
+    def _goes_on(self, session: Session, *, shell: bool) -> Ran:
+        running = self.running.add(self.script, self.cwd, session, shell=shell, call_id=self.call.id)
+        text, omitted, size = session.fresh()
+        ending = f"Process running with session ID {running.number}"
+        if shell:
+            ending += " (a shell: give it whole lines with write_stdin; what it runs gets no input)"
+        shown = shorten(text, self.tokens, omitted)
+        return Ran(
+            output=frame(self.call.id, session.seconds, ending, shown, size),
+            event=CommandOutput(self.call.id, ""),
+            status=Status.COMPLETED,
+            later=self._end_of(session),
+        )
+
+    async def _end_of(self, session: Session) -> Ran:
+        outcome = await session.wait()
+        assert outcome is not None
+        ran = self._ran(outcome)
+        if not session.stopped:
+            return ran
+        ended = replace(cast("CommandEnded", ran.event), status=Status.INTERRUPTED)
+        return replace(ran, status=Status.INTERRUPTED, event=ended)
 
     def _ran(self, outcome: Outcome) -> Ran:
         status = Status.COMPLETED if outcome.exit_code == 0 else Status.FAILED
@@ -237,6 +319,12 @@ class _PreparedCommand:
 
     def not_run(self, status: Status, refusal: Refusal | None, message: str) -> Event:
         return CommandEnded(self.call.id, self.script, message, None, status, refusal=refusal)
+
+
+def opens_shell(script: str) -> bool:
+    """The command is a bash and nothing else, one that would read its commands from its input."""
+    words = [] if "\n" in script.strip() else script.split()
+    return words[:1] in (["bash"], ["/bin/bash"], ["/usr/bin/bash"]) and _SHELL_OPTIONS.issuperset(words[1:])
 
 
 def _code(outcome: Outcome) -> int | None:

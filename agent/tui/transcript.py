@@ -13,6 +13,7 @@ from agent.protocol.events import (
     CommandEnded,
     CommandOutput,
     CommandStarted,
+    Compacted,
     Event,
     Judged,
     MessageDone,
@@ -24,6 +25,8 @@ from agent.protocol.events import (
     Status,
     TextDelta,
     ThreadStarted,
+    ToolEnded,
+    ToolStarted,
     TurnCompleted,
     TurnFailed,
     TurnInterrupted,
@@ -134,7 +137,7 @@ class Screen:
                 self._verdict(event)
             case ApprovalAsked(request):
                 self._asked[request.id] = request
-            case PatchStarted() | Closed():
+            case PatchStarted() | ToolStarted() | Closed():
                 pass
             case CommandStarted(call_id, command):
                 self._running[call_id] = _Live(command)
@@ -153,6 +156,11 @@ class Screen:
                 self.say("\nplan", "title")
                 for step in steps:
                     self.say(f"  {_MARK.get(step.status, '?')} {one_line(step.step)}")
+            case ToolEnded(tool=tool, status=status, subject=subject, message=message):
+                said = f": {one_line(message, 400)}" if message else ""
+                self.say(f"\n{one_line(tool)} {status.value}: {one_line(subject, 300)}{said}", "quiet")
+            case Compacted(before, after):
+                self.say(f"\nsummed up: {before:,} tokens became about {after:,}", "quiet")
             case CallFailed(tool=tool, message=message):
                 self.say(f"\ncall of `{one_line(tool)}` failed: {one_line(message, 400)}", "error")
             case Retrying(attempt, most, cause, seconds):

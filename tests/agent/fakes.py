@@ -42,7 +42,9 @@ from agent.tools.dispatch import Dispatcher
 from agent.tools.judgement import Judgement, confined
 from agent.tools.plan import PlanTool
 from agent.tools.registry import Registry
+from agent.tools.running import RunningCommands
 from agent.tools.shell import ShellLimits, ShellTool
+from agent.tools.stdin import InputTool
 from compliance.errors import AuditError
 from compliance.events import AuditEvent
 from compliance.sink import MemorySink
@@ -219,12 +221,17 @@ class Rig:
         self.events: list[Event] = []
         self.desk = ApprovalDesk(self.outbox.emit, attended=self.attended)
         cwd = str(self.cwd)
+        self.running = RunningCommands()
         shell = ShellTool(
-            bash="/bin/bash", cwd=cwd, environment=lambda: child_environment(self.env), limits=self.limits
+            bash="/bin/bash",
+            cwd=cwd,
+            environment=lambda: child_environment(self.env),
+            running=self.running,
+            limits=self.limits,
         )
         self.dispatcher = Dispatcher(
             session="thread-1",
-            registry=Registry((shell, PlanTool(cwd), *self.tools)),
+            registry=Registry((shell, InputTool(self.running), PlanTool(cwd), *self.tools)),
             gate=self.judge,
             desk=self.desk,
             sink=self.sink,
@@ -245,6 +252,8 @@ class Rig:
         )
         self.thread = Thread(parts, desk=self.desk, outbox=self.outbox)
         self.thread.owns(self.model.aclose)
+        self.thread.owns(self.dispatcher.aclose)
+        self.thread.owns(self.running.close)
 
     async def turn(
         self,

@@ -191,8 +191,10 @@ async def test_a_fault_of_ours_ends_the_turn_without_a_traceback(tmp_path: Path)
         pytest.param(calls_raw("exec_command", '{"cmd": "echo \\ud800"}', "c1"), "", id="surrogate"),
         pytest.param(calls("exec_command", "c1", cmd="x" * 200_000), "bytes long", id="too-long"),
         pytest.param(calls("exec_command", "c1", cmd="ls", workdir="no"), "no folder", id="no-folder"),
-        pytest.param(calls("exec_command", "c1", cmd="ls", timeout_ms="nan"), "to be numbers", id="nan"),
-        pytest.param(calls("exec_command", "c1", cmd="ls", max_output_tokens="nan"), "to be num", id="nans"),
+        pytest.param(calls("exec_command", "c1", cmd="ls", timeout_ms="nan"), "to be a number", id="nan"),
+        pytest.param(
+            calls("exec_command", "c1", cmd="ls", max_output_tokens="nan"), "to be a num", id="nans"
+        ),
         pytest.param(calls("update_plan", "c1", plan="x"), "failed to parse", id="bad-plan"),
     ],
 )
@@ -217,7 +219,7 @@ async def test_a_call_without_an_id_is_ignored_with_a_warning(tmp_path: Path) ->
 
 
 async def test_unknown_arguments_are_ignored(tmp_path: Path) -> None:
-    model = ScriptedModel([*runs("echo hi", "c1", yield_time_ms=1000, tty=True), *done()], done())
+    model = ScriptedModel([*runs("echo hi", "c1", login=True, color="red"), *done()], done())
     await Rig(model, tmp_path).turn()
     assert model.outputs()["c1"].endswith("Output:\nhi\n")
 
@@ -254,7 +256,7 @@ async def test_the_request_carries_tools_history_and_key(tmp_path: Path) -> None
     await rig.turn("two")
     request = model.requests[1]
     assert request.cache_key == "thread-1"
-    assert [tool["name"] for tool in request.tools] == ["exec_command", "update_plan"]
+    assert [tool["name"] for tool in request.tools] == ["exec_command", "write_stdin", "update_plan"]
     assert [item["role"] for item in request.input] == ["user", "assistant", "user"]
 
 
