@@ -7,34 +7,62 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from agent.cli.options import FailOn
 from agent.config.model import Settings
 from agent.errors import ConfigError, UsageError
+from agent.headless.answer import read_form
+from agent.headless.images import data_urls
 from agent.headless.run import End, Outcome, Show, run_task
+from agent.protocol.conversation import Conversation
 from agent.protocol.plain import message_text
 
 SCRIPTED = "no model key: the built-in scripted model answers (OPENAI_API_KEY or --base-url: a live one)"
 
 
-def execute(
-    settings: Settings,
-    thread_id: str | None,
-    prompt: str | None,
-    last_message: str | None,
-    fail_on: FailOn,
-    *,
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Where a conversation begins: anew, or with a stored session, gone on with or forked."""
+
+    thread_id: str | None = None
+    fork: bool = False
+
+    async def open(self, settings: Settings) -> Conversation:
+        from agent.app.compose import compose
+
+        host = compose(settings)
+        if self.thread_id is None:
+            return await host.open()
+        return await (host.fork(self.thread_id) if self.fork else host.resume(self.thread_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What `exec` was asked to do."""
+
+    prompt: str | None
+    images: tuple[str, ...] = ()  # paths
+    schema: str | None = None
+    last_message: str | None = None
+    as_json: bool = False
+
+
+def execute(settings: Settings, begin: Begin, task: Task) -> int:
     """`agent exec`: the exit status."""
     from agent.cli.stdin import read_prompt
 
-    text = read_prompt(prompt, 0, _note)
+    images = data_urls(task.images, Path.cwd())
+    form = None
+    if task.schema is not None:
+        form = read_form(task.schema)
+        if form.note:
+            _note(form.note)
+    text = read_prompt(task.prompt, 0, _note)
     with contextlib.ExitStack() as open_files:
-        answer = open_files.enter_context(_created(last_message)) if last_message else None
-        if as_json:
+        answer = open_files.enter_context(_created(task.last_message)) if task.last_message else None
+        if task.as_json:
             from agent.headless.jsonl import JsonLines
 
             show: Show = JsonLines(_only_ours())
@@ -44,19 +72,23 @@ def execute(
             show = HumanText(_to_stderr)
         if settings.scripted:
             _note(SCRIPTED)
-        outcome = asyncio.run(_run_task(settings, thread_id, text, show))
+
+        async def run() -> Outcome:
+            return await run_task(await begin.open(settings), text, show, images=images, form=form)
+
+        outcome = asyncio.run(run())
         done = outcome.end is End.DONE
         if answer is not None and done:
             answer.write(outcome.last_message)
             if not outcome.last_message:
                 _note("warning: there is no final message; the file is empty")
-        if not as_json and done and outcome.last_message:
+        if not task.as_json and done and outcome.last_message:
             _print_answer(outcome.last_message)
-    return _status(outcome, fail_on)
+    return _status(outcome, settings.fail_on)
 
 
-def converse(settings: Settings, thread_id: str | None, prompt: str | None) -> int:
-    """`agent` and `agent resume`: the exit status."""
+def converse(settings: Settings, begin: Begin, prompt: str | None, images: tuple[str, ...] = ()) -> int:
+    """`agent`, `agent resume` and `agent fork`: the exit status."""
     from rich.console import Console
 
     from agent.cli.stdin import read_prompt, whole_text
@@ -64,6 +96,9 @@ def converse(settings: Settings, thread_id: str | None, prompt: str | None) -> i
     from agent.tui.composer import open_input
     from agent.tui.transcript import Screen
 
+    urls = data_urls(images, Path.cwd())
+    if urls and not prompt:
+        raise UsageError("pictures go with a task", "give one: `agent -i FILE PROMPT`")
     prompt = read_prompt(prompt, 0, _note) if prompt == "-" else whole_text(prompt) or None
     terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     screen = Screen(Console(highlight=False, markup=False, emoji=False))
@@ -73,11 +108,8 @@ def converse(settings: Settings, thread_id: str | None, prompt: str | None) -> i
         screen.tell(SCRIPTED, "ask")
 
     async def run() -> bool:
-        from agent.app.compose import compose
-
-        host = compose(settings)
-        conversation = await (host.open() if thread_id is None else host.resume(thread_id))
-        front = Terminal(conversation, screen, source, record=str(settings.audit))
+        conversation = await begin.open(settings)
+        front = Terminal(conversation, screen, source, record=str(settings.audit), images=urls)
         await front.run(prompt)
         if not front.tasks and not terminal:
             raise UsageError("no task", "give one: `agent PROMPT`, or one a line on standard input")
@@ -85,14 +117,6 @@ def converse(settings: Settings, thread_id: str | None, prompt: str | None) -> i
         return front.terminated or (front.failed and not terminal)
 
     return 1 if asyncio.run(run()) else 0
-
-
-async def _run_task(settings: Settings, thread_id: str | None, prompt: str, show: Show) -> Outcome:
-    from agent.app.compose import compose
-
-    host = compose(settings)
-    conversation = await (host.open() if thread_id is None else host.resume(thread_id))
-    return await run_task(conversation, prompt, show)
 
 
 def _print_answer(text: str) -> None:
@@ -103,18 +127,14 @@ def _print_answer(text: str) -> None:
         print(message_text(text), flush=True)
 
 
-def _status(outcome: Outcome, fail_on: FailOn) -> int:
+def _status(outcome: Outcome, fail_on: str) -> int:
     if outcome.end is not End.DONE:
         return 1
-    counted = {
-        FailOn.NEVER: 0,
-        FailOn.DENY: outcome.denied,
-        FailOn.ASK: outcome.denied + outcome.asked,
-    }[fail_on]
+    counted = {"never": 0, "deny": outcome.denied, "ask": outcome.denied + outcome.asked}[fail_on]
     if not counted:
         return 0
-    what = "denied" if fail_on is FailOn.DENY else "denied or asked about"
-    _note(f"error: {counted} action(s) were {what} (--fail-on {fail_on.value})")
+    what = "denied" if fail_on == "deny" else "denied or asked about"
+    _note(f"error: {counted} action(s) were {what} (--fail-on {fail_on})")
     return 1
 
 

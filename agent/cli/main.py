@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "exec": "run one task without a terminal",
     "resume": "go on with a stored session",
+    "fork": "begin a new session with all that a stored one holds",
     "sessions": "list stored sessions",
     "policy": "ask the policy what it says about a command",
     "audit": "show or verify the record of what was decided and done",
@@ -94,12 +95,16 @@ def _run(words: list[str]) -> int:
         case "help":
             return invoke(build(run.interactive, EPILOG), ["--help"], "agent")
         case "exec":
-            inner = arrange(line.words, {"resume"}, valued)
+            inner = arrange(line.words, {"resume", "fork"}, valued)
             if inner.command is None:
                 return invoke(exec_command, inner.words, "agent exec")
+            if inner.command == "fork":
+                return invoke(build(run.exec_fork), inner.words, "agent exec fork")
             return invoke(build(run.exec_resume), inner.words, "agent exec resume")
         case "resume":
             return invoke(build(run.resume), line.words, "agent resume")
+        case "fork":
+            return invoke(build(run.fork), line.words, "agent fork")
         case name:
             raise UsageError(
                 f"`{line.before[0]}` does not belong before `{name}`", f"see `agent {name} --help`"

@@ -71,12 +71,27 @@ LastMessage = Annotated[
     typer.Option("--output-last-message", "-o", metavar="FILE", help="Write the final message to FILE."),
 ]
 FailOnOption = Annotated[
-    FailOn,
+    FailOn | None,
     typer.Option(
         "--fail-on",
         metavar="WHAT",
-        help="Exit 1 when an action was denied (deny), denied or asked about (ask), or neither (never).",
+        help="Exit 1 when an action was denied (deny), denied or asked about (ask), or never (default).",
     ),
+]
+Profile = Annotated[
+    str | None, typer.Option("--profile", "-p", metavar="NAME", help="Profile of config.toml to use.")
+]
+Image = Annotated[
+    list[str] | None,
+    typer.Option("--image", "-i", metavar="FILE", help="Picture that goes with the task. Repeatable."),
+]
+Schema = Annotated[
+    str | None,
+    typer.Option("--output-schema", metavar="FILE", help="JSON Schema that the final message has to fit."),
+]
+# What Codex's clients pass on for its own service. It changes nothing here.
+Ignored = Annotated[
+    str | None, typer.Option("--thread-source", "--cyber-access-program", "--color", hidden=True)
 ]
 SkipGit = Annotated[
     bool,
@@ -111,6 +126,8 @@ class Shared:
     add_dir: list[str] | None = None
     config: list[str] | None = None
     ephemeral: bool = False
+    profile: str | None = None
+    fail_on: FailOn | None = None
 
     def settings(self, *, interactive: bool) -> Settings:
         """The settings of this run; the state folder stands ready. Raises `AgentError`."""
@@ -127,6 +144,8 @@ class Shared:
             add_dirs=tuple(self.add_dir or ()),
             overrides=tuple(self.config or ()),
             ephemeral=self.ephemeral,
+            profile=self.profile,
+            fail_on=self.fail_on.value if self.fail_on else None,
             interactive=interactive,
         )
         settings = load_settings(flags, os.environ, start)

@@ -1,4 +1,4 @@
-"""The commands that run a model: interactive, `exec`, `resume`, `exec resume`. Thin."""
+"""The commands that run a model: interactive, `exec`, `resume`, `fork`. Thin."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from agent.cli.options import (
     AsJson,
     BaseUrl,
     Ephemeral,
-    FailOn,
     FailOnOption,
     Folder,
+    Ignored,
+    Image,
     LastMessage,
     Model,
     Override,
     Policy,
+    Profile,
     Prompt,
     SandboxOption,
+    Schema,
     Shared,
     SkipGit,
 )
 
 if TYPE_CHECKING:
+    from agent.cli.frontends import Begin, Task
     from agent.config.model import Settings
 
 SessionId = Annotated[
-    str | None, typer.Argument(metavar="ID", help="The session: its id or the start of it.")
+    str | None, typer.Argument(metavar="ID", help="The session: its id, the start of it, or its name.")
 ]
 Version = Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.")]
 Last = Annotated[bool, typer.Option("--last", help="The session last used in this folder.")]
@@ -42,7 +46,9 @@ def interactive(
     base_url: BaseUrl = None,
     sandbox: SandboxOption = None,
     add_dir: AddDir = None,
+    image: Image = None,
     config: Override = None,
+    profile: Profile = None,
     ephemeral: Ephemeral = False,
     version: Version = False,
 ) -> None:
@@ -55,6 +61,8 @@ def interactive(
 
         typer.echo(f"agent {__version__}")
         return
+    from agent.cli.frontends import Begin
+
     shared = Shared(
         policy=policy,
         cd=cd,
@@ -63,9 +71,10 @@ def interactive(
         sandbox=sandbox,
         add_dir=add_dir,
         config=config,
+        profile=profile,
         ephemeral=ephemeral,
     )
-    _converse(shared.settings(interactive=True), None, prompt)
+    _converse(shared.settings(interactive=True), Begin(), prompt, image)
 
 
 def resume(
@@ -78,15 +87,52 @@ def resume(
     base_url: BaseUrl = None,
     sandbox: SandboxOption = None,
     add_dir: AddDir = None,
+    image: Image = None,
     config: Override = None,
+    profile: Profile = None,
 ) -> None:
     """Go on with a stored session. Without ID: the one last used in this folder."""
     shared = Shared(
-        policy=policy, cd=cd, model=model, base_url=base_url, sandbox=sandbox, add_dir=add_dir, config=config
+        policy=policy,
+        cd=cd,
+        model=model,
+        base_url=base_url,
+        sandbox=sandbox,
+        add_dir=add_dir,
+        config=config,
+        profile=profile,
     )
-    settings = shared.settings(interactive=True)
-    session, prompt = _named(session, prompt, last=last)
-    _converse(settings, stored_session(settings, session), prompt)
+    _go_on(shared, session, prompt, image, last=last, fork=False)
+
+
+def fork(
+    session: SessionId = None,
+    prompt: Prompt = None,
+    last: Last = False,
+    policy: Policy = None,
+    cd: Folder = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    sandbox: SandboxOption = None,
+    add_dir: AddDir = None,
+    image: Image = None,
+    config: Override = None,
+    profile: Profile = None,
+    ephemeral: Ephemeral = False,
+) -> None:
+    """Begin a new session with all that a stored one holds. The stored one stays as it is."""
+    shared = Shared(
+        policy=policy,
+        cd=cd,
+        model=model,
+        base_url=base_url,
+        sandbox=sandbox,
+        add_dir=add_dir,
+        config=config,
+        profile=profile,
+        ephemeral=ephemeral,
+    )
+    _go_on(shared, session, prompt, image, last=last, fork=True)
 
 
 def exec_task(
@@ -97,18 +143,24 @@ def exec_task(
     base_url: BaseUrl = None,
     sandbox: SandboxOption = None,
     add_dir: AddDir = None,
+    image: Image = None,
     config: Override = None,
+    profile: Profile = None,
     ephemeral: Ephemeral = False,
     json: AsJson = False,
     last_message: LastMessage = None,
-    fail_on: FailOnOption = FailOn.NEVER,
+    output_schema: Schema = None,
+    fail_on: FailOnOption = None,
     skip_git_repo_check: SkipGit = False,
+    ignored: Ignored = None,
 ) -> None:
     """Run one task without asking anybody. An action that would need a yes is refused.
 
     PROMPT is an argument, standard input (`-` or none), or both. `agent exec resume ID` goes on with a
-    stored session.
+    stored session, `agent exec fork ID` with a copy of it.
     """
+    from agent.cli.frontends import Begin, Task
+
     shared = Shared(
         policy=policy,
         cd=cd,
@@ -117,9 +169,12 @@ def exec_task(
         sandbox=sandbox,
         add_dir=add_dir,
         config=config,
+        profile=profile,
         ephemeral=ephemeral,
+        fail_on=fail_on,
     )
-    _execute(shared.settings(interactive=False), None, prompt, last_message, fail_on, as_json=json)
+    task = Task(prompt, tuple(image or ()), output_schema, last_message, as_json=json)
+    _execute(shared.settings(interactive=False), Begin(), task)
 
 
 def exec_resume(
@@ -132,20 +187,76 @@ def exec_resume(
     base_url: BaseUrl = None,
     sandbox: SandboxOption = None,
     add_dir: AddDir = None,
+    image: Image = None,
     config: Override = None,
+    profile: Profile = None,
     json: AsJson = False,
     last_message: LastMessage = None,
-    fail_on: FailOnOption = FailOn.NEVER,
+    output_schema: Schema = None,
+    fail_on: FailOnOption = None,
     skip_git_repo_check: SkipGit = False,
+    ignored: Ignored = None,
 ) -> None:
     """Go on with a stored session, without asking anybody."""
+    from agent.cli.frontends import Begin, Task
+
     shared = Shared(
-        policy=policy, cd=cd, model=model, base_url=base_url, sandbox=sandbox, add_dir=add_dir, config=config
+        policy=policy,
+        cd=cd,
+        model=model,
+        base_url=base_url,
+        sandbox=sandbox,
+        add_dir=add_dir,
+        config=config,
+        profile=profile,
+        fail_on=fail_on,
     )
     settings = shared.settings(interactive=False)
     session, prompt = _named(session, prompt, last=last)
-    thread_id = stored_session(settings, session)
-    _execute(settings, thread_id, prompt, last_message, fail_on, as_json=json)
+    task = Task(prompt, tuple(image or ()), output_schema, last_message, as_json=json)
+    _execute(settings, Begin(stored_session(settings, session)), task)
+
+
+def exec_fork(
+    session: SessionId = None,
+    prompt: Prompt = None,
+    last: Last = False,
+    policy: Policy = None,
+    cd: Folder = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    sandbox: SandboxOption = None,
+    add_dir: AddDir = None,
+    image: Image = None,
+    config: Override = None,
+    profile: Profile = None,
+    ephemeral: Ephemeral = False,
+    json: AsJson = False,
+    last_message: LastMessage = None,
+    output_schema: Schema = None,
+    fail_on: FailOnOption = None,
+    skip_git_repo_check: SkipGit = False,
+    ignored: Ignored = None,
+) -> None:
+    """Begin a new session with all that a stored one holds, without asking anybody."""
+    from agent.cli.frontends import Begin, Task
+
+    shared = Shared(
+        policy=policy,
+        cd=cd,
+        model=model,
+        base_url=base_url,
+        sandbox=sandbox,
+        add_dir=add_dir,
+        config=config,
+        profile=profile,
+        ephemeral=ephemeral,
+        fail_on=fail_on,
+    )
+    settings = shared.settings(interactive=False)
+    session, prompt = _named(session, prompt, last=last)
+    task = Task(prompt, tuple(image or ()), output_schema, last_message, as_json=json)
+    _execute(settings, Begin(stored_session(settings, session), fork=True), task)
 
 
 def stored_session(settings: Settings, named: str | None) -> str:
@@ -177,22 +288,29 @@ def _named(session: str | None, prompt: str | None, *, last: bool) -> tuple[str 
     return None, session
 
 
-def _converse(settings: Settings, thread_id: str | None, prompt: str | None) -> None:
+def _go_on(
+    shared: Shared,
+    session: str | None,
+    prompt: str | None,
+    image: list[str] | None,
+    *,
+    last: bool,
+    fork: bool,
+) -> None:
+    from agent.cli.frontends import Begin
+
+    settings = shared.settings(interactive=True)
+    session, prompt = _named(session, prompt, last=last)
+    _converse(settings, Begin(stored_session(settings, session), fork=fork), prompt, image)
+
+
+def _converse(settings: Settings, begin: Begin, prompt: str | None, image: list[str] | None) -> None:
     from agent.cli.frontends import converse
 
-    raise typer.Exit(converse(settings, thread_id, prompt))
+    raise typer.Exit(converse(settings, begin, prompt, tuple(image or ())))
 
 
-def _execute(
-    settings: Settings,
-    thread_id: str | None,
-    prompt: str | None,
-    last_message: str | None,
-    fail_on: FailOn,
-    *,
-    as_json: bool,
-) -> None:
+def _execute(settings: Settings, begin: Begin, task: Task) -> None:
     from agent.cli.frontends import execute
 
-    status = execute(settings, thread_id, prompt, last_message, fail_on, as_json=as_json)
-    raise typer.Exit(status)
+    raise typer.Exit(execute(settings, begin, task))

@@ -110,7 +110,7 @@ class Credentials:
             with self.path.open("rb") as file:
                 mode = os.fstat(file.fileno()).st_mode
                 raw = file.read(MOST_BYTES)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
             raise ConfigError(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from agent.headless.answer import AnswerForm, asked_again
 from agent.protocol.approvals import Answer, ApprovalReply
 from agent.protocol.conversation import Conversation
 from agent.protocol.events import (
@@ -21,6 +22,7 @@ from agent.protocol.events import (
     TurnCompleted,
     TurnFailed,
     TurnInterrupted,
+    TurnStarted,
 )
 from agent.protocol.ops import Close, Interrupt, Reply, StartTurn
 from execpolicy.decision import Decision
@@ -55,17 +57,29 @@ class Show(Protocol):
         """The task was ended from outside and the conversation did not say so in time."""
         ...
 
+    def misfit(self, errors: tuple[str, ...]) -> None:
+        """The final message does not have the form asked for; the model is asked once more."""
+        ...
 
-async def run_task(conversation: Conversation, prompt: str, show: Show) -> Outcome:
+
+async def run_task(
+    conversation: Conversation,
+    prompt: str,
+    show: Show,
+    *,
+    images: tuple[str, ...] = (),
+    form: AnswerForm | None = None,
+) -> Outcome:
     """Run one task and close the conversation. A signal ends it early, with everything flushed."""
+    start = StartTurn(prompt, images, form.text_format if form is not None else None)
     outcome = Outcome()
     events: asyncio.Queue[Event | None] = asyncio.Queue()
     pump = asyncio.ensure_future(_pump(conversation, events))
     stop = _Stop(conversation, events)
     with _signals(stop):
         try:
-            await conversation.submit(StartTurn(prompt))
-            if not await _follow(conversation, events, show, outcome, stop):
+            await conversation.submit(start)
+            if not await _follow(conversation, events, show, outcome, stop, form):
                 show.interrupted(stop.reason or "the conversation closed")
                 outcome.end = End.INTERRUPTED if stop.reason else End.FAILED
         finally:
@@ -109,14 +123,34 @@ async def _follow(
     show: Show,
     outcome: Outcome,
     stop: _Stop,
+    form: AnswerForm | None,
 ) -> bool:
-    """Show events until the turn ends; False when it was given up or the conversation just closed."""
+    """Show events until the task ends; False when it was given up or the conversation just closed.
+
+    An answer that does not fit is asked for once more. For who looks on, both turns are one.
+    """
+    again = False
     while True:
         event = await events.get()
         if event is None or isinstance(event, Closed):
             return False
         if isinstance(event, TurnInterrupted) and stop.reason:
             event = replace(event, reason=stop.reason)
+        if again and isinstance(event, TurnStarted):
+            continue
+        if form is not None and isinstance(event, TurnCompleted) and not stop.reason:
+            errors = form.errors(outcome.last_message)
+            if errors and not again:
+                again = True
+                show.misfit(errors)
+                await conversation.submit(StartTurn(asked_again(errors), (), form.text_format))
+                continue
+            if errors:
+                event = TurnFailed(
+                    f"the final message does not fit the output schema: {errors[0]}",
+                    "simplify the schema, or say in the prompt what it wants",
+                    event.usage,
+                )
         _note(event, outcome)
         show.event(event)
         if isinstance(event, ApprovalAsked):

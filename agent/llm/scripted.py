@@ -209,6 +209,7 @@ class ScriptedServer:
     pause: float = 0.0  # seconds between two events, so that a person can follow
     label: str = ""  # goes into every id, so that two servers on one thread never give the same
     requests: list[JsonObject] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)  # of each request, names in lower case
 
     def __post_init__(self) -> None:
         self._closing = threading.Event()
@@ -255,6 +256,7 @@ class ScriptedServer:
                     return
                 with owner._lock:
                     owner.requests.append(request)
+                    owner.headers.append({name.lower(): one for name, one in self.headers.items()})
                     number = len(owner.requests)
                     step = owner.script(request)
                 try:

@@ -52,6 +52,7 @@ class Terminal:
     failed: bool = False  # the last task did not come to its end
     tasks: int = 0
     terminated: bool = False  # a signal ended the session
+    images: tuple[str, ...] = ()  # data URLs that go with the first task
     _events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
     _busy: bool = False
     _asking: bool = False
@@ -123,7 +124,8 @@ class Terminal:
         started = time.monotonic()
         self._busy = True
         try:
-            await self.conversation.submit(StartTurn(prompt))
+            await self.conversation.submit(StartTurn(prompt, self.images))
+            self.images = ()  # they go with the first task
             while True:
                 event = await self._events.get()
                 tally.event(event)

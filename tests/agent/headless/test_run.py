@@ -52,6 +52,9 @@ class Kept:
     def interrupted(self, reason: str) -> None:
         self.ends.append(reason)
 
+    def misfit(self, errors: tuple[str, ...]) -> None:
+        self.ends.extend(errors)
+
 
 def drive(conversation: ScriptedConversation, show: Kept) -> Outcome:
     return asyncio.run(run_task(conversation, "do it", show))
