@@ -130,6 +130,15 @@ def test_the_why_of_a_denial() -> None:
     assert verdict.parts[2].via == ("sudo",)
 
 
+def test_the_command_itself_is_no_way_out() -> None:
+    rules = policy("""
+prefix_rule(pattern = ["git", "log"], decision = "allow")
+prefix_rule(pattern = ["git", "show"], decision = "allow")
+""")
+    asked = check("./git log", rules, CONTEXT)
+    assert (asked.decision, asked.nearest) == (ASK, "git show")
+
+
 # --- layers, defaults, exceptions, conditions, modes ------------------------------------------
 
 
