@@ -113,12 +113,6 @@ class HumanText:
         for error in errors:
             self._line(f"  {one_line(error, 300)}")
 
-    def misfit(self, errors: tuple[str, ...]) -> None:
-        """The final message does not fit the schema."""
-        self._line("\nthe final message does not fit the output schema; asking once more")
-        for error in errors:
-            self._line(f"  {one_line(error, 300)}")
-
     def _started(self, event: ThreadStarted) -> None:
         about = (
             ("workdir", event.cwd),

@@ -163,10 +163,6 @@ class JsonLines:
         """The final message does not fit the schema; the model is asked once more."""
         self._put({"type": "output.misfit", "errors": list(errors)})
 
-    def misfit(self, errors: tuple[str, ...]) -> None:
-        """The final message does not fit the schema; the model is asked once more."""
-        self._put({"type": "output.misfit", "errors": list(errors)})
-
     def failure(self, message: str, help: str) -> None:
         """Nothing could be begun, or the program itself failed."""
         self._failed(message, help)
