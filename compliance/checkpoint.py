@@ -25,11 +25,10 @@ from compliance.note import (
     read_checkpoint,
     read_verifier,
 )
-from compliance.segments import Snapshot, lines, snapshot
+from compliance.segments import NOTES_NAME, Snapshot, lines, snapshot
 
 KEY_NAME: Final = "device.key"
 VKEY_NAME: Final = "device.vkey"
-NOTES_NAME: Final = "checkpoints.jsonl"
 STATE_NAME: Final = "checkpoints.state"
 EVERY: Final = 256
 

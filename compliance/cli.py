@@ -251,7 +251,7 @@ def _compared(log: Snapshot, result: Verification, trusted: Verifier | None) -> 
 
 def _unsigned(log: Snapshot) -> Flaw:
     from compliance.chain import Flaw, FlawKind
-    from compliance.checkpoint import NOTES_NAME
+    from compliance.segments import NOTES_NAME
 
     message = f"checkpoints and key of `{log.folder}` do not belong together: one is missing"
     return Flaw(kind=FlawKind.CHECKPOINT, seq=0, segment=NOTES_NAME, line=0, message=message)

@@ -17,6 +17,7 @@ from compliance.chain import Link, Verification, Verifier
 from compliance.errors import RecordError
 
 HEAD_NAME: Final = "head"
+NOTES_NAME: Final = "checkpoints.jsonl"
 HEAD_BYTES: Final = 512  # fixed, so that one small write in place replaces it
 BLOCK: Final = 128 * 1024
 MOST_LINE: Final = 4 * 1024 * 1024  # no record is longer
@@ -85,14 +86,17 @@ class Snapshot:
 def snapshot(folder: Path) -> Snapshot:
     """The log in `folder` now. RecordError, with a remedy, when there is none or it cannot be read."""
     try:
-        if not folder.is_dir():
+        head_path = folder / HEAD_NAME
+        headless = not head_path.exists()
+        sizes = _sizes(folder) if headless and folder.is_dir() else ()
+        # A log has both as soon as it is opened. Where checkpoints are left, they tell what is missing.
+        if headless and not sizes and not (folder / NOTES_NAME).exists():
             raise RecordError(
                 f"no audit log in `{folder}`",
                 "it is made when the agent first runs; name another folder with --dir",
             )
-        head_path = folder / HEAD_NAME
-        if not head_path.exists():
-            return Snapshot(folder, None, _sizes(folder))
+        if headless:
+            return Snapshot(folder, None, sizes)
         if not head_path.is_file():  # a pipe would be waited for
             raise RecordError(f"`{head_path}` is no ordinary file", "move it away: it is not ours")
         with head_path.open("rb") as file:

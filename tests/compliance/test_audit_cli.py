@@ -144,6 +144,14 @@ def test_an_empty_log_is_said(tmp_path: Path) -> None:
     assert "nothing is recorded yet" in result.stderr
 
 
+def test_a_log_that_was_taken_away_is_not_intact(home: Path) -> None:
+    for file in (home / "audit").iterdir():
+        file.unlink()
+    result = run("verify", home=home)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no audit log in" in result.stderr
+
+
 def test_a_record_is_proved_without_the_log(home: Path, tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
     made = run("checkpoint", home=home)
