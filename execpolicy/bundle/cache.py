@@ -16,7 +16,7 @@ from execpolicy.engine.policy import Policy
 
 KEPT: Final = 16  # compiled policies
 ENDING: Final = ".policy"
-WATCHED: Final = ("", "lang", "engine", "bundle")
+WATCHED: Final = ("", "lang", "engine", "bundle", "codex")
 
 
 def key_of(files: Iterable[tuple[str, Layer, str]]) -> str:

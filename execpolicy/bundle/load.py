@@ -159,6 +159,10 @@ def _parse(one: _Read) -> tuple[RuleFile, list[Diagnostic]]:
         help_ = "save the file as UTF-8"
         found.append(_error("E042", "file is not UTF-8 text", path, help_, text, Span(at, at + 1)))
     parsed = parse_rules(text, path, one.source.layer)
+    if parsed.diagnostics and not found:
+        from execpolicy.bundle.programs import expanded  # late: few files are programs
+
+        parsed = expanded(parsed, text, one.source.layer)
     return replace(parsed.file, digest=one.digest), [*found, *parsed.diagnostics]
 
 

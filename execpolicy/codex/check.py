@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from execpolicy.bundle.starlark import Child
 from execpolicy.codex.expand import PROGRAM, FileError, expand
 from execpolicy.codex.policy import CodexPolicy, Folders
+from execpolicy.codex.starlark import Child
 
 USAGE = "codex execpolicy check [OPTIONS] --rules <PATH> <COMMAND>..."
 SHORT_USAGE = "codex execpolicy check --rules <PATH> <COMMAND>..."

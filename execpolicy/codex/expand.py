@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import cast
 
-from execpolicy.bundle.starlark import Child, ChildError, MissingProgram
 from execpolicy.codex.builtins import SIGNATURES, Given, Recorder, RuleError
 from execpolicy.codex.dialect import (
     ERROR,
@@ -18,6 +17,7 @@ from execpolicy.codex.dialect import (
     place_of,
     reworded,
 )
+from execpolicy.codex.starlark import Child, ChildError, MissingProgram
 from execpolicy.lang import syntax
 from execpolicy.lang.literal import literal_rule
 from execpolicy.lang.quick import quick_statement
@@ -46,8 +46,16 @@ class FileError(Exception):
         return message_of(self.text)
 
 
+class MissingExtra(FileError):
+    """The file is a program, and what runs programs is not installed."""
+
+
+class Stopped(FileError):
+    """The program did not come to an end inside its bounds."""
+
+
 def expand(text: str, path: str, child: Child) -> Recorder:
-    """What the calls of one file say. Raises `FileError`."""
+    """What the calls of one file say. Raises `FileError` and those below it."""
     recorder = _literal(text)
     if recorder is not None:
         return recorder
@@ -56,10 +64,10 @@ def expand(text: str, path: str, child: Child) -> Recorder:
     except MissingProgram as error:
         recorder = _plain(text, path)
         if recorder is None:
-            raise FileError(f"error: {error}") from None
+            raise MissingExtra(f"error: {error}") from None
         return recorder
     except ChildError as error:
-        raise FileError(f"error: {error}") from None
+        raise Stopped(f"error: {error}") from None
     recorder = Recorder()
     for name, positional, named in cast("list[tuple[str, list[object], list[list[object]]]]", reply["calls"]):
         recorder.call(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from execpolicy.bundle.starlark import Child
 from execpolicy.codex.builtins import SIGNATURES, Call, Given, Plain
 from execpolicy.codex.expand import PROGRAM, FileError, expand
+from execpolicy.codex.starlark import Child
 from execpolicy.lang.format import format_text
 from execpolicy.lang.strings import encode
 
@@ -16,10 +16,14 @@ def import_program(text: str, path: str = "program.rules", child: Child | None =
     if child is None:
         with Child(PROGRAM) as own:
             return import_program(text, path, own)
-    recorder = expand(text, path, child)
-    plain = "".join(f"{_call(call)}\n" for call in recorder.calls)
+    plain = plain_rules(text, path, child)
     formatted = format_text(plain, path)
     return plain if formatted.text is None else formatted.text
+
+
+def plain_rules(text: str, path: str, child: Child) -> str:
+    """The rules that a Codex file makes, one call a line, in the order of the calls. Raises `FileError`."""
+    return "".join(f"{_call(call)}\n" for call in expand(text, path, child).calls)
 
 
 def _call(call: Call | Plain) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from execpolicy.bundle.starlark import MissingProgram
 from execpolicy.cli import app
+from execpolicy.codex.starlark import MissingProgram
 from execpolicy.decision import Layer
 from execpolicy.lang.lower import parse_rules
 
@@ -69,7 +69,7 @@ def test_without_the_extra_the_message_says_which(file: Path, monkeypatch: pytes
     def missing(*_: object) -> None:
         raise MissingProgram("programs need the `starlark` extra: `pip install policy-agent[starlark]`")
 
-    monkeypatch.setattr("execpolicy.bundle.starlark.Child.ask", missing)
+    monkeypatch.setattr("execpolicy.codex.starlark.Child.ask", missing)
     status, _, err = run("p.rules")
     assert status == 1
     assert "`starlark` extra" in err

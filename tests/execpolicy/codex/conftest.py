@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from execpolicy.bundle.starlark import Child
 from execpolicy.codex.expand import PROGRAM
+from execpolicy.codex.starlark import Child
 
 
 @pytest.fixture(scope="session")

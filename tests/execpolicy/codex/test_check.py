@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from execpolicy.bundle.starlark import Child
 from execpolicy.codex import main
 from execpolicy.codex.check import check
+from execpolicy.codex.starlark import Child
 
 
 @dataclass(frozen=True)

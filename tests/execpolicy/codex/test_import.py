@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from execpolicy.bundle.starlark import Child, ChildError, MissingProgram
 from execpolicy.codex.expand import PROGRAM, FileError, expand
 from execpolicy.codex.importer import import_program
+from execpolicy.codex.starlark import Child, ChildError, MissingProgram
 from execpolicy.decision import Layer
 from execpolicy.lang.lower import parse_rules
 
