@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
+from execpolicy.bundle.yamltree import compose
 from execpolicy.decision import Decision, Origin, SandboxMode, Verdict
 from execpolicy.diagnostics import Diagnostic
 from execpolicy.engine.check import check, check_argv
@@ -92,34 +93,16 @@ def read_cases(text: str, path: str) -> tuple[tuple[Case, ...], tuple[Diagnostic
     if len(text) > MAX_TEXT:
         return (), (_error(source, "C001", "table is too large", Span(0, 1)),)
     try:
-        root = _compose(text)
+        root = compose(text)
     except yaml.MarkedYAMLError as error:
-        at = error.problem_mark.index if error.problem_mark is not None else 0
+        mark = error.problem_mark
+        at = source.offset(mark.line + 1, mark.column + 1) if mark is not None else 0
         return (), (_error(source, "C001", f"no YAML: {error.problem or error.context}", Span(at, at + 1)),)
-    except (yaml.YAMLError, RecursionError) as error:
-        told = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+    except (yaml.YAMLError, ValueError) as error:
+        told = str(error).splitlines()[0]
         return (), (_error(source, "C001", f"no YAML: {told}", Span(0, 1)),)
     reading = _Reading(source)
     return tuple(reading.rows(root)), tuple(reading.errors[:MAX_ERRORS])
-
-
-def _compose(text: str) -> Any:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Refuses `*name`: a few of them can stand for any amount of data."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-                raise yaml.MarkedYAMLError(problem="`*name` is not read here", problem_mark=mark)
-            return super().compose_node(parent, index)
-
-    loader = Loader(text)
-    try:
-        return loader.get_single_node()
-    finally:
-        loader.dispose()
 
 
 def _error(source: SourceText, code: str, message: str, span: Span, help_: str = "") -> Diagnostic:
@@ -135,10 +118,13 @@ class _Reading:
         self.errors: list[Diagnostic] = []
 
     def report(self, node: Any, message: str, help_: str = "") -> None:
-        start = node.start_mark.index
+        start = self._at(node.start_mark)
         stop = self.source.text.find("\n", start)
-        end = min(node.end_mark.index, stop if stop >= 0 else len(self.source.text))
+        end = min(self._at(node.end_mark), stop if stop >= 0 else len(self.source.text))
         self.errors.append(_error(self.source, "C002", message, Span(start, max(end, start + 1)), help_))
+
+    def _at(self, mark: Any) -> int:
+        return self.source.offset(mark.line + 1, mark.column + 1)
 
     def rows(self, root: Any) -> Iterator[Case]:
         import yaml
@@ -171,10 +157,10 @@ class _Reading:
             places[key.value] = value
         try:
             row = _plain(node)
-        except (ValueError, RecursionError, yaml.YAMLError):
-            self.report(node, "this row holds a value that is not read")
+        except ValueError as error:
+            self.report(node, str(error))
             return None
-        if not validator.validate(row):
+        if not _is_plain(row) and not validator.validate(row):
             self._told(validator.errors, node, places)
             return None
         asked = [key for key in ASKS if key in row]
@@ -208,6 +194,15 @@ class _Reading:
                     self.report(place, f"`{key}`: {_flat(one)}")
 
 
+def _is_plain(row: Mapping[str, object]) -> bool:
+    """The usual row, which is right at a look; a long table is made of them."""
+    return (
+        row.get("decision") in DECISIONS
+        and row.keys() <= {"decision", "command", "rule", "name"}
+        and all(isinstance(value, str) and value for value in row.values())
+    )
+
+
 def _flat(error: object) -> str:
     """What cerberus says, the innermost sentence."""
     while isinstance(error, dict | list):
@@ -223,7 +218,10 @@ def _plain(node: Any) -> dict[str, object]:
         if isinstance(inner, yaml.SequenceNode):
             return [value(item) for item in inner.value]
         if isinstance(inner, yaml.MappingNode):
-            return {str(value(key)): value(item) for key, item in inner.value}
+            found = {str(value(key)): value(item) for key, item in inner.value}
+            if len(found) < len(inner.value):
+                raise ValueError("a key is given twice")
+            return found
         if inner.tag == "tag:yaml.org,2002:bool":
             return str(inner.value).lower() in ("true", "yes", "on")
         if inner.tag == "tag:yaml.org,2002:null":

@@ -20,7 +20,7 @@ from execpolicy.lint.base import Finding, LintFile, Subject
 from execpolicy.lint.fix import take_out
 from execpolicy.lint.run import CHECKS, Report, check_of, lint
 
-FIXES: Final = 200  # in one run
+ROUNDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def answer(wanted: Wanted) -> int:
         subject = _subject(files, wanted)
         report = lint(subject, leave_out=wanted.ignore)
         if wanted.fix and not errors:
-            files, report, fixed = _fix(files, report, wanted)
+            files, report, fixed = _fix(files, wanted)
     except Unreadable as error:
         return fail(str(error))
     if wanted.json:
@@ -84,28 +84,26 @@ def _subject(files: Sequence[LintFile], wanted: Wanted) -> Subject:
     )
 
 
-def _fix(
-    files: list[LintFile], report: Report, wanted: Wanted
-) -> tuple[list[LintFile], Report, list[Finding]]:
-    """One declaration is taken out at a time, since the next finding may rest on it; then the files are written."""
+def _fix(files: list[LintFile], wanted: Wanted) -> tuple[list[LintFile], Report, list[Finding]]:
+    """Taken out in rounds, since a finding may come into sight once another is gone; then the files are written."""
     before = {file.source.path: file.source.text for file in files}
     done: list[Finding] = []
-    refused: set[tuple[str, str]] = set()
-    while len(done) < FIXES:
-        for finding in report.findings:
-            key = (finding.code, str(finding.message))
-            text = None if not finding.removable or key in refused else take_out(finding)
-            if text is None:
-                refused.add(key)
-                continue
-            at = files.index(finding.file)
-            source = PolicySource(Path(finding.file.source.path), finding.file.layer)
-            files = [*files[:at], _parsed(text, source)[0], *files[at + 1 :]]
-            done.append(finding)
+    for _ in range(ROUNDS):
+        found = lint(_subject(files, wanted), leave_out=wanted.ignore, many=sys.maxsize).findings
+        removable = [finding for finding in found if finding.removable]
+        gone: list[Finding] = []
+        corrected: list[LintFile] = []
+        for file in files:
+            mine = [finding for finding in removable if finding.file is file]
+            text, taken = take_out(file, mine) if mine else (file.source.text, ())
+            source = PolicySource(Path(file.source.path), file.layer)
+            corrected.append(_parsed(text, source)[0] if taken else file)
+            gone += taken
+        files = corrected
+        done += gone
+        if not gone:
             break
-        else:
-            break
-        report = lint(_subject(files, wanted), leave_out=wanted.ignore)
+    report = lint(_subject(files, wanted), leave_out=wanted.ignore)
     for file in files:
         old = before[file.source.path]
         if file.source.text != old:

@@ -19,6 +19,7 @@ from execpolicy.engine.examples import Failure, failures
 from execpolicy.engine.policy import Policy
 from execpolicy.lang.rules import Rule
 
+SHOWN: Final = 100  # failures of one file, and rules that were not reached
 NO_XML: Final = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -156,7 +157,7 @@ def _as_text(suites: Sequence[Suite], reached: Coverage | None) -> None:
         mark = Text("fail " if bad else "pass ", style="bold red" if bad else "bold green")
         count = f"{bad} of {len(suite.tests)} failed" if bad else f"{len(suite.tests)} passed"
         console.print(Text.assemble(mark, printable(suite.name), (f"  {count}", "dim")))
-        for test in suite.failed:
+        for test in suite.failed[:SHOWN]:
             console.print(
                 Text.assemble("     ", ("✗ " if console.encoding == "utf-8" else "x ", "red"), test.name)
             )
@@ -165,6 +166,8 @@ def _as_text(suites: Sequence[Suite], reached: Coverage | None) -> None:
             )
             for line in test.detail:
                 console.print(Text("       | " + line, style="dim"))
+    if any(len(suite.failed) > SHOWN for suite in suites):
+        console.print(f"     at most {SHOWN} failures of a file are shown")
     if reached is not None:
         _coverage(console, reached)
     total = sum(len(suite.tests) for suite in suites)
@@ -187,7 +190,7 @@ def _coverage(console: object, reached: Coverage) -> None:
     total = len(reached.reached) + len(reached.missed)
     head = f"coverage: {len(reached.reached)} of {total} rules reached by cases ({reached.share:.0%})"
     console.print(Text(head, style="bold"))
-    for rule in reached.missed[:100]:
+    for rule in reached.missed[:SHOWN]:
         console.print(
             Text.assemble(
                 "     not reached: ",
@@ -195,8 +198,8 @@ def _coverage(console: object, reached: Coverage) -> None:
                 (f"  {printable(str(rule.meta.origin))}", "dim"),
             )
         )
-    if len(reached.missed) > 100:
-        console.print(f"     and {len(reached.missed) - 100} more")
+    if len(reached.missed) > SHOWN:
+        console.print(f"     and {len(reached.missed) - SHOWN} more")
 
 
 # --- for machines ---------------------------------------------------------------------------

@@ -3,48 +3,59 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from execpolicy.lang.lower import parse_rules
 from execpolicy.lang.rules import Meta, Rule, RuleFile
 from execpolicy.lang.scanner import Scanner
-from execpolicy.lint.base import Finding
+from execpolicy.lint.base import Finding, LintFile
 
 MADE_ID: Final = re.compile(r".*:[0-9]+(?:\.[0-9]+)?")
 LINE_END: Final = re.compile(r"[ \t]*\r?\n")
 
 
-def take_out(finding: Finding) -> str | None:
-    """The file without the declaration. None when a comment stands in it, or when more than it would change."""
-    file = finding.file
+def take_out(file: LintFile, findings: Sequence[Finding]) -> tuple[str, tuple[Finding, ...]]:
+    """The file without the declarations of `findings`, and which of them were done.
+
+    A declaration stays when a comment stands in it or something else on its lines, or when more than it would change.
+    All may go at once: what a finding rests on is never what rests on it.
+    """
     text = file.source.text
+    wanted = {
+        file.source.offset(one.origin.line, one.origin.column): one for one in findings if one.file is file
+    }
     scanner = Scanner(file.source)
-    chunk, _ = scanner.statement(file.source.offset(finding.origin.line, finding.origin.column))
-    start, end = chunk.start, chunk.end
-    if any(start < comment.span.start < end for comment in scanner.comments):
-        return None
-    line_start = text.rfind("\n", 0, start) + 1
-    behind = LINE_END.match(text, end)
-    if text[line_start:start].strip(" \t") or (behind is None and end != len(text)):
-        return None  # something else stands on its lines
-    start, end = line_start, behind.end() if behind is not None else end
-    if text[:start].endswith("\n\n") and text.startswith("\n", end):
-        end += 1  # one of the two empty lines that would meet
-    new = text[:start] + text[end:]
-    if not _same_but(file.rules, finding, parse_rules(new, file.source.path, file.layer).file):
-        return None
-    return new
+    spans = [(chunk.start, chunk.end) for chunk in scanner.chunks() if chunk.start in wanted]
+    places = [comment.span.start for comment in scanner.comments]
+    done: list[Finding] = []
+    for start, end in reversed(spans):
+        if bisect_left(places, start) != bisect_left(places, end):
+            continue
+        line_start = text.rfind("\n", 0, start) + 1
+        behind = LINE_END.match(text, end)
+        if text[line_start:start].strip(" \t") or (behind is None and end != len(text)):
+            continue
+        stop = behind.end() if behind is not None else end
+        if text[:line_start].endswith("\n\n") and text.startswith("\n", stop):
+            stop += 1  # one of the two empty lines that would meet
+        text = text[:line_start] + text[stop:]
+        done.append(wanted[start])
+    if not _same_but(file.rules, done, parse_rules(text, file.source.path, file.layer).file):
+        return file.source.text, ()
+    return text, tuple(reversed(done))
 
 
-def _same_but(old: RuleFile, finding: Finding, new: RuleFile) -> bool:
-    kept_rules = [rule for rule in old.rules if rule.meta.origin != finding.origin]
-    kept_exceptions = [one for one in old.exceptions if one.origin != finding.origin]
-    gone = len(old.rules) - len(kept_rules) + len(old.exceptions) - len(kept_exceptions)
+def _same_but(old: RuleFile, done: Sequence[Finding], new: RuleFile) -> bool:
+    gone = {finding.origin for finding in done}
+    kept_rules = [rule for rule in old.rules if rule.meta.origin not in gone]
+    kept_exceptions = tuple(one for one in old.exceptions if one.origin not in gone)
     return (
-        gone == 1
+        len(old.rules) - len(kept_rules) + len(old.exceptions) - len(kept_exceptions) == len(gone)
         and list(map(_unnamed, kept_rules)) == list(map(_unnamed, new.rules))
-        and tuple(kept_exceptions) == new.exceptions
+        and kept_exceptions == new.exceptions
         and old.defaults == new.defaults
         and old.host_executables == new.host_executables
     )

@@ -59,7 +59,7 @@ def check_of(code: str) -> Check | None:
     return next((check for check in CHECKS if code.upper() == check.code or code == check.name), None)
 
 
-def lint(subject: Subject, *, leave_out: Sequence[str] = ()) -> Report:
+def lint(subject: Subject, *, leave_out: Sequence[str] = (), many: int = MANY) -> Report:
     """Every finding but those of the checks `leave_out` and those that a comment ignores with a reason."""
     ignores = Ignores(subject.files)
     found: list[Finding] = []
@@ -71,7 +71,7 @@ def lint(subject: Subject, *, leave_out: Sequence[str] = ()) -> Report:
         for finding in check.run(subject):
             if ignores.covers(finding):
                 ignored += 1
-            elif shown < MANY:
+            elif shown < many:
                 shown += 1
                 found.append(finding)
             else:
