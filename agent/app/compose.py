@@ -32,10 +32,11 @@ from agent.sandbox.base import Sandbox
 from agent.sandbox.select import select
 from agent.sandbox.spec import SandboxSpec
 from agent.tools.approval import ApprovalDesk
-from agent.tools.base import Emit
+from agent.tools.base import Emit, UseTool
 from agent.tools.dispatch import Dispatcher
 from agent.tools.edit import PatchTool
 from agent.tools.gate import Gate
+from agent.tools.image import ImageTool
 from agent.tools.plan import PlanTool
 from agent.tools.registry import Registry
 from agent.tools.running import RunningCommands
@@ -48,7 +49,7 @@ from compliance.otel import Telemetry, telemetry_from_environment
 from compliance.redact import Redactor
 from compliance.secrets import secret_values
 from compliance.sink import AuditSink, FanOut
-from execpolicy.decision import SandboxMode
+from execpolicy.decision import Decision, SandboxMode
 
 _BASH = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash")
 
@@ -89,11 +90,12 @@ def _thread(
     model: ModelClient = _model(settings, stack)
     if telemetry is not None:
         model = ObservedModel(model, telemetry)
+    gate = Gate(in_force.policy, policy.context_maker(settings, in_force.files, environment), spec)
     running = RunningCommands()
     dispatcher = Dispatcher(
         session=stored.thread_id,
         registry=_tools(settings, bash, environment, running),
-        gate=Gate(in_force.policy, policy.context_maker(settings, in_force.files, environment), spec),
+        gate=gate,
         desk=desk,
         sink=sink,
         sandboxes=sandboxes,
@@ -113,7 +115,7 @@ def _thread(
         max_steps=settings.max_steps,
         seconds=settings.turn_seconds,
         waited=lambda: desk.seconds_waited,
-        hosted=_hosted(settings),
+        hosted=_hosted(settings, gate, outbox.emit),
         reasoning=_reasoning(settings),
         verbosity=settings.verbosity,
     )
@@ -142,6 +144,7 @@ def _tools(
             ShellTool(bash=bash, cwd=cwd, environment=environment, running=running, limits=limits),
             InputTool(running, output_tokens=settings.tool_output_token_limit),
             PatchTool(cwd),
+            ImageTool(cwd),
             PlanTool(cwd),
         )
     )
@@ -171,6 +174,18 @@ def _model(settings: Settings, stack: AsyncExitStack) -> ModelClient:
     )
     stack.push_async_callback(client.aclose)
     return client
+
+
+def _hosted(settings: Settings, gate: Gate, emit: Emit) -> tuple[JsonObject, ...]:
+    """What the model service may do by itself. Nobody can judge a search of its own: it is offered, or not."""
+    if settings.web_search == "disabled":
+        return ()
+    live = settings.web_search == "live"
+    request = UseTool(subject="web search", cwd=str(settings.cwd), arguments={"live": live})
+    if gate.judge("web_search", request).verdict.decision is not Decision.ALLOW:
+        emit(Warned("web search is not offered to the model: the policy does not allow it"))
+        return ()
+    return ({"type": "web_search", "external_web_access": live},)
 
 
 def _record(
@@ -244,13 +259,6 @@ def _child_environment(settings: Settings) -> dict[str, str]:
             and not any(secret in value for secret in settings.secrets)
         }
     )
-
-
-def _hosted(settings: Settings) -> tuple[JsonObject, ...]:
-    """Tools of the model service. They touch nothing of this machine, and only the user asks for them."""
-    if settings.web_search == "disabled":
-        return ()
-    return ({"type": "web_search", "external_web_access": settings.web_search == "live"},)
 
 
 def _reasoning(settings: Settings) -> JsonObject | None:

@@ -28,7 +28,9 @@ from agent.protocol.events import (
     MessageDone,
     ReasoningDone,
     Retrying,
+    Status,
     TextDelta,
+    ToolEnded,
     TurnCompleted,
     TurnFailed,
     TurnInterrupted,
@@ -45,6 +47,7 @@ from agent.protocol.items import (
 from agent.tools.base import Emit, ToolCall
 from agent.tools.dispatch import Dispatcher
 
+HOSTED_CALLS = ("web_search_call",)  # done by the model service, told to us
 TurnEnd = TurnCompleted | TurnFailed | TurnInterrupted
 _ABORTED = (
     "<turn_aborted>\nThe user interrupted the turn. Commands that were running were stopped and may have done "
@@ -202,6 +205,9 @@ class Turn:
             self._keep(item)
             if text := _summary(item):
                 self._emit(ReasoningDone(text))
+        elif kind in HOSTED_CALLS:
+            self._keep(item)
+            self._emit(_hosted(item))
         elif not isinstance(kind, str) or kind == "message" or kind in OUTPUT_TYPES:
             self._emit(Warned("the model sent an item that a model cannot send; it was dropped"))
         else:
@@ -231,7 +237,7 @@ class Turn:
             result = dispatcher.interrupted(call)
         else:
             result = await dispatcher.dispatch(call, after)
-        output = call_output(item, result.output)
+        output = call_output(item, result.output, result.content)
         self._history.answer(output)
         self._parts.journal.write(ITEM, output)
         if result.stop:
@@ -311,6 +317,14 @@ def _call_of(item: JsonObject, call_id: str) -> ToolCall:
         payload if isinstance(payload, str) else "",
         custom,
     )
+
+
+def _hosted(item: JsonObject) -> ToolEnded:
+    action = item.get("action")
+    about = action if isinstance(action, dict) else {}
+    query = about.get("query") or about.get("url") or ""
+    status = Status.FAILED if item.get("status") == "failed" else Status.COMPLETED
+    return ToolEnded(str(item.get("id", "")), "web_search", status, arguments=about, subject=str(query))
 
 
 def _summary(item: JsonObject) -> str:

@@ -230,6 +230,10 @@ class JsonLines:
         about: JsonObject = {"call_id": event.call_id, "seconds": round(event.seconds, 3)}
         if event.refusal is not None:
             about["refusal"] = event.refusal.value
+        if event.tool == "web_search" and not event.server:
+            searched: JsonObject = {"query": event.subject, "action": event.arguments}
+            self._item("item.completed", self._new(), "web_search", searched)
+            return
         if not event.server:
             head: JsonObject = {"type": "tool.completed", "tool": event.tool, "status": event.status.value}
             self._put(head | about | {"subject": event.subject, "message": event.message})

@@ -43,10 +43,10 @@ def developer_message(text: str) -> JsonObject:
     return {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": text}]}
 
 
-def call_output(call: Mapping[str, Json], output: str) -> JsonObject:
-    """The answer to a function or custom tool call, in the form the call asks for."""
+def call_output(call: Mapping[str, Json], output: str, content: Sequence[JsonObject] = ()) -> JsonObject:
+    """The answer to a function or custom tool call, in the form the call asks for: `content`, or the text."""
     kind = "custom_tool_call_output" if call.get("type") == "custom_tool_call" else "function_call_output"
-    return {"type": kind, "call_id": call.get("call_id"), "output": output}
+    return {"type": kind, "call_id": call.get("call_id"), "output": list(content) or output}
 
 
 def message_text(item: Mapping[str, Json]) -> str:

@@ -39,6 +39,7 @@ class ToolResult:
 
     output: str
     stop: bool = False
+    content: tuple[JsonObject, ...] = ()  # goes to the model in place of the text
 
 
 Emit = Callable[[Event], None]
@@ -73,7 +74,7 @@ class FeedProgram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeFiles:
-    """Files to be written or deleted by this program itself."""
+    """Files to be written, deleted or read by this program itself."""
 
     accesses: tuple[tuple[str, Access], ...]  # absolute paths
     cwd: str
@@ -120,6 +121,7 @@ class Ran:
     """The outcome of a run: what the model is told, what the record holds, what frontends see."""
 
     output: str
+    content: tuple[JsonObject, ...] = ()  # goes to the model in place of `output`
     event: Event
     status: Status
     exit_code: int | None = None

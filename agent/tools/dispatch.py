@@ -187,7 +187,7 @@ class Dispatcher:
             self._warn_unrecorded(error)
             output += "\n\n" + told.unrecorded("the next call", str(error))
         self._emit(ran.event)
-        return ToolResult(output, stop)
+        return ToolResult(output, stop, () if output != ran.output else ran.content)
 
     def _outcome(self, call: ToolCall, ran: Ran, grant: Grant) -> audit.AuditEvent:
         status = audit.Outcome.TIMED_OUT if ran.timed_out else _OUTCOMES[ran.status]

@@ -111,7 +111,13 @@ async def test_the_request_is_what_the_service_expects(story: Any) -> None:
     assert "instructions" not in first
     assert [item["role"] for item in first["input"]] == ["developer", "developer", "user", "user"]
     assert "Be kind." in json.dumps(first["input"][2])
-    assert [tool["name"] for tool in first["tools"]] == ["exec_command", "apply_patch", "update_plan"]
+    assert [tool["name"] for tool in first["tools"]] == [
+        "exec_command",
+        "write_stdin",
+        "apply_patch",
+        "view_image",
+        "update_plan",
+    ]
     assert second["input"][:4] == first["input"]
     assert [item["type"] for item in second["input"][4:]] == [
         "reasoning",
@@ -253,7 +259,7 @@ async def test_the_key_is_nowhere(story: Any) -> None:
     ],
 )
 async def test_a_dead_or_lying_server(story: Any, steps: list[Any], message: str) -> None:
-    told = story(*steps, stream_max_retries=1)
+    told = story(*steps, stream_max_retries=1, request_max_retries=1)
     events = await told.tell()
     failed = of(TurnFailed, events)[0]
     assert message in failed.message
