@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection, Iterator
 
 from execpolicy.facts import Word
 from execpolicy.late import late_pattern
+from execpolicy.shell import arithmetic
+from execpolicy.shell.environment import hook
 from execpolicy.shell.state import State
 
 _NAME = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -29,34 +32,122 @@ _SETTERS = frozenset(
         "[",
     }
 )
-_ANYTHING = frozenset({"eval", "source", ".", "trap", "shopt", "alias", "enable", "hash", "bind", "complete"})
+_ANYTHING = frozenset({"eval", "source", ".", "shopt", "alias", "enable", "hash", "bind", "complete"})
 
 
-def attribute(argv: tuple[Word, ...]) -> str | None:
-    """Why a declaration makes later assignments run hidden code, None when it does not."""
-    if argv[0].text not in ("declare", "typeset", "local", "readonly", "export"):
-        return None
-    for word in argv[1:]:
-        if word.text is None and not word.prefix.strip("-+").isidentifier() and word.prefix[:1] in ("", "-"):
-            return "attributes of a variable that are not known"
-        if word.text is not None and word.text[:1] == "-" and "i" in word.text:
-            return "variable whose values are evaluated as arithmetic"
-        if word.text is not None and word.text[:1] == "-" and "n" in word.text and argv[0].text != "export":
-            return "variable that stands for another"
-        if word.text is not None and word.text[:1] in "+-" and set(word.text) & set("ulc"):
-            return "variable whose values are changed"
-    return None
+# Letters of options that take a value, and those whose value names a variable.
+_TAKES = {
+    "read": "adinNptu",
+    "mapfile": "dnOsuCc",
+    "readarray": "dnOsuCc",
+    "printf": "v",
+    "wait": "p",
+    "getopts": "",
+}
+FILLERS = frozenset(_TAKES)
+_NAMING = {"read": "a", "printf": "v", "wait": "p"}
+_DECLARERS = frozenset({"declare", "typeset", "local", "readonly", "export"})
+# Builtins that are looked at closely.
+CHANGERS = FILLERS | _DECLARERS | {"let", "unset", "trap"}
+# Without these a program is looked for in the current folder.
+_NEEDED = frozenset({"PATH"})
 
 
-def read_into(argv: tuple[Word, ...]) -> tuple[str, ...]:
-    """Variables that get a value from outside: `read x`, `printf -v x`, `mapfile x`."""
+def doubts_about(argv: tuple[Word, ...], state: State, arrays: Collection[str]) -> Iterator[str]:
+    """Why a builtin may run code that hides in names or values."""
     name = argv[0].text
-    if name not in ("read", "mapfile", "readarray", "getopts", "printf"):
+    if name in _DECLARERS:
+        yield from _attributes(argv)
+        yield from _compound(argv, arrays)
+    elif name == "let":
+        for word in argv[1:]:
+            if word.text is None or not arithmetic.is_safe(word.text, state):
+                yield "arithmetic on text that is not known"
+    elif name in _TAKES:
+        for word in named(argv):
+            if word.text is None:
+                yield f"`{name}` sets a variable whose name is not known"
+            else:
+                yield from _named_safely(word.text, state)
+    if name in ("unset", "local"):
+        yield from (
+            f"variable {word.text}: without it programs are looked for in the current folder"
+            for word in argv[1:]
+            if word.text in _NEEDED
+        )
+
+
+def _named_safely(text: str, state: State) -> Iterator[str]:
+    variable, bracket, subscript = text.partition("[")
+    if bracket and subscript not in ("@]", "*]") and not arithmetic.is_safe(subscript[:-1], state):
+        yield "array subscript that is evaluated"
+    why = hook(variable)
+    if why is not None:
+        yield why
+
+
+def _attributes(argv: tuple[Word, ...]) -> Iterator[str]:
+    """A declaration that makes later assignments run hidden code."""
+    for word in argv[1:]:
+        if word.text is None:
+            if not word.prefix.strip("-+").isidentifier() and word.prefix[:1] in ("", "-"):
+                yield "attributes of a variable that are not known"
+        elif word.text[:1] == "-" and "i" in word.text:
+            yield "variable whose values are evaluated as arithmetic"
+        elif word.text[:1] == "-" and "n" in word.text and argv[0].text != "export":
+            yield "variable that stands for another"
+        elif word.text[:1] in ("+", "-") and set(word.text) & set("ulc"):
+            yield "variable whose values are changed"
+
+
+def _compound(argv: tuple[Word, ...], arrays: Collection[str]) -> Iterator[str]:
+    """`declare -a 'x=($(command))'`: a value in parentheses is read as elements, with all expansions."""
+    listed = any(set(word.prefix) & set("aA") for word in argv[1:] if word.prefix.startswith("-"))
+    for word in argv[1:]:
+        variable, equals, value = word.prefix.partition("=")
+        if not equals or word.why == "array":
+            continue
+        variable = variable.rstrip("+").partition("[")[0]
+        if word.text is None and not value:
+            if listed or variable in arrays:
+                yield "array whose elements are not known"
+        elif value.lstrip()[:1] == "(" and (word.text is None or set(value) & set("$`[")):
+            yield "array whose elements are evaluated"
+
+
+def named(argv: tuple[Word, ...]) -> tuple[Word, ...]:
+    """The words that name variables a builtin fills: `read -ra x`, `printf -vx`, `mapfile x`."""
+    name = argv[0].text or ""
+    takes, naming = _TAKES.get(name), _NAMING.get(name, "")
+    if takes is None:
         return ()
-    texts = [word.text or "" for word in argv[1:]]
-    if name == "printf":
-        return tuple(texts[1:2]) if texts[:1] == ["-v"] else ()
-    return tuple(text for text in texts if text.isidentifier())
+    found: list[Word] = []
+    index = 1
+    while index < len(argv):
+        text = argv[index].text
+        if text is None or len(text) < 2 or text[0] != "-":
+            break
+        index += 1
+        if text == "--":
+            break
+        taker = next((at for at, char in enumerate(text) if at and char in takes), 0)
+        if not taker:
+            continue
+        attached = text[taker + 1 :]
+        if text[taker] in naming:
+            found.extend(
+                [Word.literal(attached, span=argv[index - 1].span)] if attached else argv[index : index + 1]
+            )
+        index += not attached
+    operands = argv[index:]
+    if name in ("printf", "wait"):
+        # Only an option names a variable; one that is not known may be such an option.
+        first = operands[:1]
+        return (
+            *found,
+            *(word for word in first if word.text is None and word.prefix[:2] in ("", "-", f"-{naming}")),
+        )
+    return (*found, *operands)
 
 
 def note_changes(argv: tuple[Word, ...], state: State) -> None:
@@ -66,12 +157,23 @@ def note_changes(argv: tuple[Word, ...], state: State) -> None:
         state.forget()
     elif name in ("cd", "pushd", "popd"):
         _folder(name, argv, state)
+    elif name == "trap":
+        if runs_any_time(argv):
+            state.interrupt()
     elif name in _ANYTHING:
         state.forget_values()
     elif name == "set":
         _options(argv, state)
     elif name in _SETTERS:
         _set(name, argv, state)
+
+
+def runs_any_time(argv: tuple[Word, ...]) -> bool:
+    """Whether `trap` sets what runs before the end of the script, between any two commands."""
+    words = [word.text for word in argv[1:] if word.text != "--"]
+    if len(words) < 2 or words[0] in ("", "-", "-l", "-p", "-P"):
+        return any(text is None for text in words)
+    return any(text is None or text.upper() not in ("EXIT", "0") for text in words[1:])
 
 
 def _folder(name: str, argv: tuple[Word, ...], state: State) -> None:
@@ -113,7 +215,13 @@ def _set(name: str, argv: tuple[Word, ...], state: State) -> None:
     freezes = name == "readonly" or (
         declares and any((word.text or "")[:1] == "-" and "r" in (word.text or "") for word in argv[1:])
     )
-    for word in argv[1:]:
+    if name in _TAKES:
+        for word in named(argv):
+            if word.text is None:
+                state.forget_values()
+            else:
+                state.set(word.text.partition("[")[0], None)
+    for word in argv[1:] if name not in _TAKES else ():
         if word.text is None:
             assigned = _NAME.match(word.prefix)
             if assigned is None or not word.prefix[assigned.end() :].startswith("=") or word.many:

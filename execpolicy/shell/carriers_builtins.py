@@ -89,12 +89,11 @@ def export(program: str, entry: Entry, argv: Argv) -> Carried:
         name, equals, value = word.prefix.partition("=")
         text = known(word)
         if text is None and not equals:
-            if may_be_option(word) or not word.many:
-                pad.unknown(f"`{word.raw}` may set any variable", word)
+            pad.unknown(f"`{word.raw}` may set any variable", word)
             continue
         if name.startswith("-") or not equals:
             continue
-        why = hook(name.rstrip("+"), value if text is not None else None)
+        why = hook(name.rstrip("+").partition("[")[0], value if text is not None else None)
         if why is not None:
             pad.unknown(why, word)
         if integer and set(value) & set("[$`"):

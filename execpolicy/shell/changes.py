@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from execpolicy.facts import Word
 from execpolicy.late import late_pattern
 from execpolicy.shell import arithmetic
+from execpolicy.shell.builtins import FILLERS, named
 from execpolicy.shell.tree import (
     Arithmetic,
     ArithmeticCommand,
@@ -203,8 +205,15 @@ def setters(name: str, words: tuple[WordNode, ...]) -> Changes:
     """The variables that the arguments of a builtin name."""
     names: set[str] = {"REPLY", "MAPFILE", "OPTARG", "OPTIND"}
     texts = [text_of(word) for word in words]
-    if name == "printf" and texts[:1] != ["-v"]:
-        return NOTHING if words and texts[0] is not None else EVERYTHING
+    if name in FILLERS:
+        argv = (
+            Word.literal(name),
+            *(Word.unknown("") if text is None else Word.literal(text) for text in texts),
+        )
+        filled = named(argv)
+        if any(word.text is None for word in filled):
+            return EVERYTHING
+        return Changes(frozenset(names | {(word.text or "").partition("[")[0] for word in filled}))
     for word, text in zip(words, texts, strict=True):
         found = _NAME.match(word.raw if text is None else text)
         if text is None and (found is None or not word.raw[found.end() :].startswith("=")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from execpolicy.facts import CommandFacts
 from execpolicy.late import late_pattern
 from execpolicy.shell.reader import read
 
@@ -36,6 +37,9 @@ def differs(text: str, dialect: str) -> str | None:
     return f"text for {dialect}, which is not read"
 
 
+_BLOCK = 4000  # what fits into one reading of a program is taken whole, or line by line
+
+
 def may_be_eaten(text: str) -> bool:
     """Whether taking lines out of a script on standard input may turn text in it into commands.
 
@@ -45,9 +49,36 @@ def may_be_eaten(text: str) -> bool:
     lines = text.rstrip("\n").split("\n")
     if len(lines) < 2:
         return False
-    if len(lines) > 500:
+    if len(lines) > 500 or len(text) > _BLOCK:
         return True
     return any("<<" in line or "=(" in line or line.endswith("\\") or _open_quote(line) for line in lines)
+
+
+# Programs that can read a part of a line, or a part of what waits, and leave the rest.
+_BY_BYTES = frozenset({"dd", "od", "xxd", "hexdump", "hd", "cmp", "script", "socat"})
+_BY_OPTION = {
+    "read": "nNdt",
+    "mapfile": "d",
+    "readarray": "d",
+    "head": "cn",
+    "tail": "cn",
+    "sed": "us",
+    "cat": "",
+}
+
+
+def reads_a_part(command: CommandFacts) -> bool:
+    """Whether a command may leave its input in the middle of a line."""
+    if not command.argv:
+        return False
+    name = command.argv[0].prefix.rpartition("/")[2]
+    if name in _BY_BYTES:
+        return True
+    letters = _BY_OPTION.get(name)
+    return letters is not None and any(
+        word.text is None or (word.prefix.startswith("-") and bool(set(word.prefix) & set(letters)))
+        for word in command.argv[1:]
+    )
 
 
 def _open_quote(line: str) -> bool:

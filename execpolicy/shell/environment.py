@@ -67,6 +67,10 @@ HARMLESS = _words(
     """
 )
 
+# Variables of the shell that hold a number: what they are set to is evaluated, with the commands in it.
+EVALUATED = _words("RANDOM SRANDOM SECONDS OPTIND LINENO HISTCMD BASHPID EPOCHSECONDS EPOCHREALTIME")
+_NUMBER = late_pattern("[0-9]*")
+
 # What such variables do, and which they are. The first that fits speaks.
 HOOKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
@@ -81,7 +85,7 @@ HOOKS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "it changes which program a name means",
         _names(
             r"""
-                PATH PATHEXT CDPATH EXEC_?PATH .+_EXEC_PATH
+                PATH PATHEXT CDPATH EXEC_?PATH .+_EXEC_PATH BASH_CMDS BASH_ALIASES
             """
         ),
     ),
@@ -91,7 +95,7 @@ HOOKS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"""
                 BASH_ENV ENV ZDOTDIR SHELLOPTS BASHOPTS BASH_FUNC.* BASH_LOADABLES_PATH PS[0-4]
                 PROMPT_COMMAND PROMPT\d? FPATH SHELL GLOBIGNORE FIGNORE EXECIGNORE HIST.+
-                INPUTRC COMP_.*
+                INPUTRC COMP_.* TEXTDOMAIN.*
             """
         ),
     ),
@@ -100,7 +104,8 @@ HOOKS: tuple[tuple[str, re.Pattern[str]], ...] = (
         _names(
             r"""
                 HOME XDG_(CONFIG|DATA|RUNTIME)_(HOME|DIRS?) .+_CONFIG_(HOME|DIR|FILE|PATH)
-                .+_RC(_FILE|_PATH)? (INPUT|SCREEN|CURL|NPM|WGET|VIM|NODE|BASH|ZSH)RC .+_CONF(IG)?
+                .+_RC(_FILE|_PATH)? .+_CONF(IG)?
+                (INPUT|SCREEN|CURL|NPM|WGET|VIM|NODE|BASH|ZSH|PSQL|MAIL|IRB|PRY|HG)RC(PATH)?
                 KUBECONFIG .+_INI(T)?(_.*)? BOTO_CONFIG NETRC CURL_HOME WGETRC
             """
         ),
@@ -184,7 +189,7 @@ HOOKS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"""
                 .*FLAGS .*_OPTS? .*_OPTIONS .*_ARGS .*_COMMAND .*_CMD .*_EXEC(UTABLE)? .*_WRAPPER
                 .*_LAUNCHER .*_HOOKS? .*_PLUGINS?(_.*)? .*_SCRIPT .*_BINARY .*_BIN GZIP BZIP2?
-                XZ_DEFAULTS ZSTD_.* POSIXLY_CORRECT TF_CLI_.+ TF_PLUGIN.* TERRAFORM_CONFIG
+                XZ_DEFAULTS ZSTD_.* POSIXLY_CORRECT ZIPOPT UNZIPOPT PARALLEL TF_CLI_.+ TF_PLUGIN.* TERRAFORM_CONFIG
                 ANSIBLE_.+ HELM_.+ VAULT_.+ SQLITE_.+ MYSQL_.+ LIBGL_.+ QT_PLUGIN.* GTK_.*MODULES.*
                 GIO_.* GST_.* VIMINIT EXINIT VIM VIMRUNTIME EMACS.* TMUX.* SCREENRC OPENSSL_.+
                 SSLKEYLOGFILE GNUPGHOME SSH_AUTH_SOCK SUDO_.+
@@ -212,6 +217,8 @@ def hook(name: str, value: str | None = None) -> str | None:
     """
     if name in HARMLESS or (value is not None and value in IDLE.get(name, ())):
         return None
+    if name in EVALUATED and (value is None or not _NUMBER.fullmatch(value)):
+        return f"variable {name}: the shell evaluates what it is set to"
     for why, pattern in HOOKS:
         if pattern.fullmatch(name):
             return f"variable {name}: {why}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from execpolicy.facts import Assignment, Carrier, CommandFacts, Effect, FileAccess, Unknown, Word, WordKind
-from execpolicy.shell.builtins import attribute, note_changes, read_into
+from execpolicy.shell.builtins import CHANGERS, doubts_about, named, note_changes, runs_any_time
 from execpolicy.shell.carriers import Carried, ShellText, see_through
-from execpolicy.shell.dialects import may_be_eaten
-from execpolicy.shell.environment import hook
+from execpolicy.shell.dialects import may_be_eaten, reads_a_part
 from execpolicy.shell.expand import Expander
+from execpolicy.shell.lexer import Budget
 from execpolicy.shell.state import State, joined
 from execpolicy.shell.substitutions import kind_of
 from execpolicy.shell.surface import Surface, hooks_of
@@ -24,6 +24,26 @@ _STDIN_KEEPERS = frozenset({"xargs", "find", "parallel", "fd"})  # what they run
 
 class Runner(Surface):
     """Notes down commands and all that they carry."""
+
+    def __init__(self, budget: Budget, *, functions_stay: bool = True) -> None:
+        super().__init__(budget)
+        self.functions_stay = functions_stay  # no function that is defined is taken away again
+        self.defined: set[str] = set()  # functions
+        self.removed: set[str] = set()  # names given to `unset`
+        self.trapped = False  # something may run between any two commands
+
+    def noted(self, argv: tuple[Word, ...]) -> None:
+        """Keep what a builtin does to places that were walked before."""
+        name = argv[0].text
+        texts = [word.text or word.prefix for word in argv[1:]]
+        if name == "unset" and "-v" not in texts:
+            self.removed.update(texts)
+        elif name == "trap":
+            self.trapped = self.trapped or runs_any_time(argv)
+        elif name in ("mapfile", "readarray", "read"):
+            self.arrays.update(word.text or "" for word in named(argv))
+        elif any(set(text) & set("aA") for text in texts if text.startswith("-")):
+            self.arrays.update(text.partition("=")[0] for text in texts)
 
     @abstractmethod
     def text(self, source: str, state: State, span: Span, *, fixed: bool = True) -> None:
@@ -77,7 +97,7 @@ class Runner(Surface):
         """One command with all that it carries."""
         name = argv[0].text
         certain = state.functions.get(name) if name is not None else None
-        if certain:
+        if certain and self.functions_stay:
             self.emit(
                 CommandFacts(
                     argv=argv,
@@ -97,13 +117,9 @@ class Runner(Surface):
         carried = see_through(argv)
         doubts = carried.unknowns
         fed = carried.stdin is not None and stdin is not None
-        why = attribute(argv)
-        if why is not None:
-            doubts = (*doubts, Unknown(why, span))
-        for variable in read_into(argv):
-            why = hook(variable)
-            if why is not None:
-                doubts = (*doubts, Unknown(why, span))
+        if name in CHANGERS:
+            self.noted(argv)
+            doubts = (*doubts, *(Unknown(why, span) for why in doubts_about(argv, state, self.arrays)))
         if carried.stdin is not None and fed:
             doubts = tuple(doubt for doubt in doubts if doubt is not carried.stdin.unknown)
         self.emit(
@@ -149,6 +165,11 @@ class Runner(Surface):
             inner.cwd = joined(cwd, carried.cwd)
         if carried.effects & {Effect.REMOTE, Effect.CONTAINER}:
             inner.cwd = Word.unknown("folder on another machine")
+        if carried.name == "trap":
+            inner.forget()  # it runs later
+        elif same_shell:
+            for assignment in assignments:
+                inner.set(assignment.name, None)
         hooks = hooks_of(carried.assignments, span)
         given = (*assignments, *carried.assignments)
         if carried.name != "eval" and carried.name != "trap":
@@ -167,9 +188,12 @@ class Runner(Surface):
                     self.own_shell(text, inner, span)
                 self.text(text.text.text, self.new_shell(inner, functions, text.dialect), text.text.span)
         if carried.stdin is not None and stdin is not None:
-            if may_be_eaten(stdin):
-                self.doubt("input that the commands in it may read themselves", span)
+            before = len(self.commands)
             self.text(stdin, self.new_shell(inner, functions, carried.stdin.dialect), argv[0].span)
+            if may_be_eaten(stdin) or (
+                "\n" in stdin.strip() and any(map(reads_a_part, self.commands[before:]))
+            ):
+                self.doubt("input that the commands in it may read themselves", span)
         if inner is state:
             state.via = via
             if not same_shell:

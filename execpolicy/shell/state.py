@@ -71,6 +71,7 @@ class State:
     errexit: bool = False  # `set -e`: a command that fails ends the script
     stdin: str | None = None  # the text that standard input is known to be
     frozen: frozenset[str] = FICKLE  # names for which an assignment may not hold
+    interrupted: bool = False  # a trap may run between any two commands: nothing stays certain
 
     def fork(self) -> State:
         return State(
@@ -85,6 +86,7 @@ class State:
             self.errexit,
             self.stdin,
             self.frozen,
+            self.interrupted,
         )
 
     def inside(self, what: str) -> State:
@@ -97,7 +99,7 @@ class State:
 
     def set(self, name: str, value: str | None) -> None:
         """`value` None: set to something that is not known."""
-        if name in self.frozen:
+        if name in self.frozen or self.interrupted:
             value = None
         if name not in self.touched:
             if len(self.touched) >= MAX_VARIABLES:
@@ -129,12 +131,18 @@ class State:
         self.errexit = False
         self.cwd = Word.unknown("folder that unread text may change")
 
+    def interrupt(self) -> None:
+        """A trap may run from here on, whenever it likes."""
+        self.forget()
+        self.interrupted = True
+
     def merge(self, branch: State) -> None:
         """Take over what is the same whether or not the branch ran."""
         if branch.touched is not self.touched:
             self.touched |= branch.touched
         self.anything_set = self.anything_set or branch.anything_set
         self.errexit = self.errexit and branch.errexit
+        self.interrupted = self.interrupted or branch.interrupted
         if branch.frozen is not self.frozen:
             self.frozen |= branch.frozen
         if branch.cwd is not self.cwd and branch.cwd != self.cwd:
@@ -158,6 +166,7 @@ class State:
         self.anything_set = other.anything_set
         self.errexit = other.errexit
         self.frozen = other.frozen
+        self.interrupted = other.interrupted
 
     def is_special(self, name: str) -> bool:
         """Whether the script left a variable of bash's own alone."""
@@ -170,7 +179,9 @@ class State:
     # --- folders ---
 
     def change_folder(self, target: Word | None) -> None:
-        self.cwd = joined(self.cwd, target)
+        self.cwd = (
+            Word.unknown("folder that a trap may change") if self.interrupted else joined(self.cwd, target)
+        )
 
 
 def joined(cwd: Word | None, target: Word | None) -> Word:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
-from execpolicy.facts import Access, Assignment, CommandFacts, FileAccess, Unknown, Word
+from execpolicy.facts import Access, Assignment, CommandFacts, FileAccess, Unknown, Word, WordKind
 from execpolicy.shell import arithmetic
 from execpolicy.shell.environment import hook
 from execpolicy.shell.expand import Expander
@@ -44,6 +44,7 @@ class Surface:
         self.commands: list[CommandFacts] = []
         self.unknowns: list[Unknown] = []
         self.readable = True
+        self.arrays: set[str] = set()  # variables that are arrays, as far as that was seen
 
     @abstractmethod
     def block(self, block: Block, state: State) -> None:
@@ -136,6 +137,8 @@ class Surface:
             span = Span(node.start, node.end)
             if node.subscript is not None:
                 self.subscript(node.subscript, node.subscript_parts, span, state)
+            if node.value is None or node.subscript is not None:
+                self.arrays.add(node.name)
             for element in node.elements:
                 self.word_parts(element, state)
             value: Word | None = None
@@ -199,7 +202,9 @@ def hooks_of(assignments: Sequence[Assignment], span: Span) -> tuple[Unknown, ..
     """Assignments that change what a harmless command runs."""
     found = []
     for assignment in assignments:
-        value = assignment.value.text if assignment.value is not None and not assignment.append else None
+        value = None
+        if assignment.value is not None and not assignment.append:
+            value = "0" if assignment.value.kind is WordKind.NUMBER else assignment.value.text
         why = hook(assignment.name, value)
         if why is not None:
             found.append(Unknown(why, span))

@@ -46,8 +46,8 @@ MAX_ROUNDS = 16  # of loops over words that are certain, one in the other
 class Walk(Runner):
     """Walks whole texts."""
 
-    def __init__(self, budget: Budget) -> None:
-        super().__init__(budget)
+    def __init__(self, budget: Budget, *, functions_stay: bool = True) -> None:
+        super().__init__(budget, functions_stay=functions_stay)
         self.changes = ChangeFinder()
         self.rounds_open = 1
 
@@ -172,6 +172,7 @@ class Walk(Runner):
                 body = state.inside(f"function:{command.name}")
                 body.forget()
                 body.cwd = Word.unknown("folder of the caller")
+                self.defined.add(command.name)
                 state.define(command.name, certain=True)
                 body.define(command.name, certain=True)
                 self.command(command.body, body)
