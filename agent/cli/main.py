@@ -16,14 +16,19 @@ COMMANDS = {
     "exec": "run one task without a terminal",
     "resume": "go on with a stored session",
     "fork": "begin a new session with all that a stored one holds",
-    "sessions": "list stored sessions",
+    "review": "let the agent look at a change",
+    "apply": "apply a diff to the files here",
+    "sessions": "list, search, name, archive, delete and export stored sessions",
+    "config": "show the settings and where they come from",
+    "login": "keep the key of the model service",
+    "logout": "forget it",
     "policy": "ask the policy what it says about a command",
     "audit": "show or verify the record of what was decided and done",
     "sandbox": "run any command in the sandbox of the agent's commands",
     "doctor": "say what of this machine works for the agent",
     "help": "show this text",
 }
-FOLDERS = ("sessions", "policy", "audit", "sandbox", "doctor")
+FOLDERS = ("sessions", "policy", "audit", "sandbox", "doctor", "config", "login", "logout", "apply")
 EPILOG = (
     "\b\nCommands:\n"
     + "\n".join(f"  {name:<10}{about}" for name, about in COMMANDS.items())
@@ -95,9 +100,13 @@ def _run(words: list[str]) -> int:
         case "help":
             return invoke(build(run.interactive, EPILOG), ["--help"], "agent")
         case "exec":
-            inner = arrange(line.words, {"resume", "fork"}, valued)
+            inner = arrange(line.words, {"resume", "fork", "review"}, valued)
             if inner.command is None:
                 return invoke(exec_command, inner.words, "agent exec")
+            if inner.command == "review":
+                from agent.cli.review import review
+
+                return invoke(build(review), inner.words, "agent exec review")
             if inner.command == "fork":
                 return invoke(build(run.exec_fork), inner.words, "agent exec fork")
             return invoke(build(run.exec_resume), inner.words, "agent exec resume")
@@ -105,6 +114,10 @@ def _run(words: list[str]) -> int:
             return invoke(build(run.resume), line.words, "agent resume")
         case "fork":
             return invoke(build(run.fork), line.words, "agent fork")
+        case "review":
+            from agent.cli.review import review
+
+            return invoke(build(review), line.words, "agent review")
         case name:
             raise UsageError(
                 f"`{line.before[0]}` does not belong before `{name}`", f"see `agent {name} --help`"
@@ -120,6 +133,20 @@ def _folder(name: str, words: list[str]) -> int:
         if status is not None:
             return status
     match name:
+        case "login":
+            from agent.cli.login import login
+
+            return invoke(build(login), words, "agent login")
+        case "logout":
+            from agent.cli.login import logout
+
+            return invoke(build(logout), words, "agent logout")
+        case "apply":
+            from agent.cli.apply import apply
+
+            return invoke(build(apply), words, "agent apply")
+        case "config":
+            from agent.cli.config import app
         case "policy":
             from execpolicy.cli import app
         case "audit":

@@ -92,7 +92,7 @@ def _values(key: Key, raw: object, base: Path) -> tuple[Value, ...] | Bad:
             return value
         values.append(value)
     if key.kind is Kind.SANDBOX:  # the first is the one in force where nobody says anything
-        values.sort(key=lambda mode: -_ORDER.index(SandboxMode(mode)))
+        values.sort(key=lambda mode: _ORDER.index(SandboxMode(mode)))
     return tuple(values)
 
 

@@ -1,0 +1,179 @@
+"""Profiles, model providers and what the owner of the machine requires."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.config.load import Flags, load_settings
+from agent.config.model import Settings
+from agent.errors import ConfigError
+from execpolicy.decision import SandboxMode
+
+MINE = '[model_providers.mine]\nname = "Mine"\nbase_url = "http://127.0.0.1:1/v1"\n'
+
+
+class Machine:
+    """A user's home, a folder, and what is required here."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / "home"
+        self.home.mkdir()
+        self.folder = root / "work"
+        self.folder.mkdir()
+        self.required = root / "requirements.toml"
+
+    def load(
+        self, user: str = "", required: str = "", flags: Flags | None = None, **environ: str
+    ) -> Settings:
+        (self.home / "config.toml").write_text(user)
+        self.required.write_text(required)
+        environ = {"AGENT_HOME": str(self.home)} | environ
+        return load_settings(flags or Flags(), environ, self.folder, self.required)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_a_profile_stands_over_the_file_and_under_the_flags(machine: Machine) -> None:
+    user = 'model = "a"\nprofile = "p"\n[profiles.p]\nmodel = "b"\nmax_steps = 7\n[profiles.q]\nmodel = "c"\n'
+    settings = machine.load(user)
+    assert (settings.model, settings.max_steps, settings.profile) == ("b", 7, "p")
+    assert settings.origins["model"].endswith("config.toml:4")
+    assert machine.load(user, flags=Flags(profile="q")).model == "c"
+    assert machine.load(user, flags=Flags(profile="q", overrides=("model=d",))).model == "d"
+    assert machine.load(user, flags=Flags(overrides=("profile=q",))).model == "c"
+    with pytest.raises(ConfigError, match="no profile `r`") as caught:
+        machine.load(user, flags=Flags(profile="r"))
+    assert caught.value.help == "known are: p, q"
+
+
+def test_a_provider_brings_its_address_its_key_and_its_patience(machine: Machine) -> None:
+    patience = "stream_idle_timeout_ms = 500\nrequest_max_retries = 0\n"
+    user = 'model_provider = "mine"\n' + MINE + 'env_key = "MINE"\n' + patience
+    settings = machine.load(
+        user, OPENAI_API_KEY="sk-openai", MINE="sk-mine", OPENAI_BASE_URL="http://other/v1"
+    )
+    assert (settings.base_url, settings.api_key, settings.env_key) == (
+        "http://127.0.0.1:1/v1",
+        "sk-mine",
+        "MINE",
+    )
+    assert (settings.stream_idle_seconds, settings.request_max_retries) == (0.5, 0)
+    assert "sk-mine" not in repr(settings)
+    with pytest.raises(ConfigError, match="`MINE` is not set"):
+        machine.load(user, OPENAI_API_KEY="sk-openai")
+
+
+@pytest.mark.parametrize(
+    ("more", "want"),
+    [("", None), ("requires_openai_auth = true\n", "sk-openai"), ("requires_openai_auth = false\n", None)],
+)
+def test_no_provider_gets_the_key_of_openai_unasked(machine: Machine, more: str, want: str | None) -> None:
+    settings = machine.load('model_provider = "mine"\n' + MINE + more, OPENAI_API_KEY="sk-openai")
+    assert settings.api_key == want
+
+
+def test_clients_of_codex_bring_the_key_in_a_variable_of_its_own(machine: Machine) -> None:
+    settings = machine.load(CODEX_API_KEY="sk-codex", OPENAI_API_KEY="sk-openai")
+    assert (settings.api_key, settings.origins["api_key"]) == ("sk-codex", "environment CODEX_API_KEY")
+    assert machine.load('env_key = "X"\n', CODEX_API_KEY="sk-codex", X="sk-x").api_key == "sk-x"
+
+
+def test_a_provider_on_the_command_line(machine: Machine) -> None:
+    overrides = (
+        'model_providers.x.base_url="http://127.0.0.1:2/v1"',
+        "model_provider=x",
+        'model_providers.x.http_headers={"a.b" = "c"}',
+        "sandbox_workspace_write={network_access = true}",
+        'openai_base_url="http://127.0.0.1:9/v1"',
+    )
+    settings = machine.load(flags=Flags(overrides=overrides))
+    assert (settings.base_url, settings.headers) == ("http://127.0.0.1:2/v1", (("a.b", "c"),))
+    assert settings.network
+
+
+@pytest.mark.parametrize(
+    ("user", "says", "helps"),
+    [
+        ('model_provider = "x"', "no model provider `x`", "known are: openai"),
+        (
+            'model_provider = "x"\n[model_providers.x]\nname = "X"',
+            "has no address",
+            "model_providers.x.base_url",
+        ),
+        (MINE + 'envkey = "X"', ":4: unknown key `model_providers.mine.envkey`", "did you mean `env_key`?"),
+        (MINE + 'wire_api = "chat"', "`wire_api` must be responses", ""),
+        ("[profiles.p]\nmodle = 1", ":2: unknown key `profiles.p.modle`", "did you mean `model`?"),
+        ("profiles = 1", "`profiles` must hold tables", ""),
+        ('model_reasoning_effort = "huge"', "must be none, minimal, low", ""),
+        ('web_search = "yes"', "must be disabled, cached or live", ""),
+    ],
+)
+def test_what_is_wrong_is_told(machine: Machine, user: str, says: str, helps: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        machine.load(user)
+    assert says in str(caught.value)
+    assert helps in caught.value.help
+
+
+@pytest.mark.parametrize(
+    ("policy", "attended"),
+    [("never", False), ("on-request", True), ("untrusted", True), ("on-failure", True)],
+)
+def test_an_approval_policy_of_never_asks_nobody(machine: Machine, policy: str, attended: bool) -> None:
+    flags = Flags(interactive=True, overrides=(f"approval_policy={policy}",))
+    assert machine.load(flags=flags).interactive is attended
+    assert not machine.load(flags=Flags(overrides=flags.overrides)).interactive
+
+
+REQUIRED = 'allowed_sandbox_modes = ["read-only"]\n[required]\nfail_on = "deny"\nmodel = "m"\n'
+
+
+def test_what_is_required_holds_and_says_where_it_comes_from(machine: Machine) -> None:
+    settings = machine.load(required=REQUIRED)
+    assert (settings.sandbox, settings.fail_on, settings.model) == (SandboxMode.READ_ONLY, "deny", "m")
+    assert settings.origins["sandbox"] == str(machine.required)
+    assert machine.load('model = "m"\nsandbox_mode = "read-only"\n', REQUIRED).model == "m"
+    widest = 'allowed_sandbox_modes = ["read-only", "full-access"]\n'
+    assert machine.load(required=widest).sandbox is SandboxMode.READ_ONLY
+
+
+@pytest.mark.parametrize(
+    ("user", "flags", "says"),
+    [
+        ('fail_on = "never"', Flags(), "config.toml:1"),
+        ("", Flags(overrides=("fail_on=never",)), "(-c fail_on)"),
+        ("", Flags(fail_on="never"), "(--fail-on)"),
+        ("", Flags(sandbox=SandboxMode.FULL_ACCESS), "(--sandbox): allowed is read-only"),
+        ("", Flags(model="x"), "(--model): `m` is required"),
+        ('[profiles.p]\nmodel = "x"', Flags(profile="p"), "cannot be `x`"),
+    ],
+)
+def test_nobody_overrides_what_is_required(machine: Machine, user: str, flags: Flags, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        machine.load(user, REQUIRED, flags)
+    assert says in str(caught.value)
+    assert str(machine.required) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("required", "says"),
+    [
+        ("x = ", "invalid value"),
+        ("allowed_sandbox_mode = []", "unknown key `allowed_sandbox_mode`"),
+        ("allowed_sandbox_modes = []", "a list of values"),
+        ('allowed_sandbox_modes = ["off"]', "read-only, workspace-write or full-access"),
+        ('[required]\nmodle = "x"', "unknown key `modle`"),
+        ('[required.projects."/x"]\ntrust_level = "trusted"', "keys of the table of settings only"),
+    ],
+)
+def test_requirements_that_cannot_be_read_let_nothing_start(
+    machine: Machine, required: str, says: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        machine.load(required=required)
+    assert says in str(caught.value)
