@@ -112,6 +112,8 @@ def _thread(
         journal=stored.journal,
         emit=outbox.emit,
         opening=tuple(map(sound, opening(_surroundings(settings, spec, found.text)))),
+        compact_tokens=settings.compact_tokens or settings.context_window * 9 // 10,
+        state=running.described,
         max_steps=settings.max_steps,
         seconds=settings.turn_seconds,
         waited=lambda: desk.seconds_waited,

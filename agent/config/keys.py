@@ -206,6 +206,22 @@ KEYS = (
         about="how much AGENTS.md text is read",
     ),
     Key(
+        name="model_context_window",
+        field="context_window",
+        kind=Kind.INTEGER,
+        least=8_000,
+        most=100_000_000,
+        about="how many tokens the model can hold",
+    ),
+    Key(
+        name="model_auto_compact_token_limit",
+        field="compact_tokens",
+        kind=Kind.INTEGER,
+        least=1,
+        most=100_000_000,
+        about="length at which a conversation is summed up; unset: nine tenths of the window",
+    ),
+    Key(
         name="max_steps",
         field="max_steps",
         kind=Kind.INTEGER,

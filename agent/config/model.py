@@ -61,6 +61,8 @@ class Settings:
     output_bytes: int = 1 << 20  # what is kept of one output
     project_doc_max_bytes: int = 32_768  # AGENTS.md texts together
     max_steps: int = 500  # model requests in one turn
+    context_window: int = 272_000  # tokens that the model can hold
+    compact_tokens: int = 0  # length at which a conversation is summed up; 0: nine tenths of the window
 
     profile: str = ""  # the profile in force
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what no child, log or record may hold

@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from agent.core.journal import ITEM, USAGE
+from agent.core.journal import COMPACTED, ITEM, USAGE
 from agent.protocol.items import Json, JsonObject, Usage, call_output
 
 CALL_TYPES = ("function_call", "custom_tool_call")
 OUTPUT_TYPES = ("function_call_output", "custom_tool_call_output")
 ABORTED = "aborted"
+_PICTURE = 6000
 _REMOVED = "[output removed to keep the conversation within bounds]"
 
 
@@ -61,9 +62,11 @@ class _Response:
 class History:
     """Everything said and done in a thread, and the tokens it took."""
 
-    def __init__(self, max_bytes: int = 900_000) -> None:
+    def __init__(self, max_bytes: int = 3_000_000) -> None:
         """`max_bytes` bounds the model input; the oldest outputs give way first."""
         self._responses: list[_Response] = []
+        self._counted = 0  # tokens of everything up to the last answer, as the service counted them
+        self._counted_size = 0  # the size of what that was
         self._max_bytes = max_bytes
         self._total = 0
         self.usage = Usage()
@@ -92,9 +95,29 @@ class History:
                     self._total += _size(output)
                 return
 
+    @property
+    def tokens(self) -> int:
+        """How long the conversation is: what the service counted last, and an estimate of what came after."""
+        return max(self._counted + max(self._total - self._counted_size, 0) // 4, 0)
+
+    def replace(self, items: Iterable[JsonObject]) -> None:
+        """`items` stand in place of everything before. The tokens that were spent stay spent."""
+        self._responses = [_Response([item], closed=True) for item in items]
+        self._total = sum(_size(item) for response in self._responses for item in response.items)
+        self._counted = self._counted_size = 0
+
+    def make_room(self, share: float) -> None:
+        """Take the oldest outputs away, until at most this share of the conversation is left, if it can be."""
+        self._shorten(int(self._total * share))
+
     def close(self, usage: Usage) -> None:
         """The model's current response is over."""
         self.usage = self.usage + usage
+        if usage.input_tokens:
+            self._counted = usage.input_tokens + usage.output_tokens
+            self._counted_size = self._total
+            if self._responses:  # it has not seen the outputs of its own calls
+                self._counted_size -= sum(map(_size, self._responses[-1].outputs.values()))
         if self._responses:
             self._responses[-1].closed = True
 
@@ -109,12 +132,11 @@ class History:
     def input(self) -> tuple[JsonObject, ...]:
         """The items in the order the model wants, shortened where they are too many."""
         if self._total > self._max_bytes:
-            self._shorten()
+            # Down to three quarters at once: a cut each step would spoil the service's cache each step.
+            self._shorten(self._max_bytes * 3 // 4)
         return tuple(item for response in self._responses for item in response.laid_out())
 
-    def _shorten(self) -> None:
-        # Down to three quarters at once: a cut each step would spoil the model service's cache each step.
-        wanted = self._max_bytes * 3 // 4
+    def _shorten(self, wanted: int) -> None:
         for response in self._responses[:-1]:
             for call_id, output in response.outputs.items():
                 if self._total <= wanted:
@@ -123,10 +145,27 @@ class History:
                 if (saved := _size(output) - _size(short)) > 0:
                     response.outputs[call_id] = short
                     self._total -= saved
+                    self._counted = max(self._counted - saved // 4, 0)
+                    self._counted_size -= saved
 
 
 def _size(item: JsonObject) -> int:
-    return len(json.dumps(item, ensure_ascii=False))
+    text = json.dumps(item, ensure_ascii=False)
+    pictures = _pictures(item) if '"image_url"' in text else []
+    # A picture costs the model about this, however many bytes it has.
+    return len(text) + sum(_PICTURE - len(url) for url in pictures if len(url) > _PICTURE)
+
+
+def _pictures(item: JsonObject) -> list[str]:
+    parts = [item.get("content"), item.get("output")]
+    urls = [
+        one.get("image_url")
+        for part in parts
+        if isinstance(part, list)
+        for one in part
+        if isinstance(one, dict)
+    ]
+    return [url for url in urls if isinstance(url, str)]
 
 
 def replay(entries: Iterable[tuple[str, JsonObject]], history: History) -> None:
@@ -140,6 +179,10 @@ def replay(entries: Iterable[tuple[str, JsonObject]], history: History) -> None:
                 history.say(payload)
             else:
                 history.receive(payload)
+        elif kind == COMPACTED:
+            items = payload.get("items")
+            if isinstance(items, list):
+                history.replace(item for item in items if isinstance(item, dict))
         elif kind == USAGE:
             spent = usage_from(payload)
             history.close(Usage())

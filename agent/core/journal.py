@@ -7,6 +7,7 @@ from typing import Protocol
 from agent.protocol.items import JsonObject
 
 ITEM = "item"  # one item of the conversation: said, received, or the output of a call
+COMPACTED = "compacted"  # `items` stand in place of everything before
 USAGE = "usage"  # the end of one response: the tokens of the thread so far
 TURN = "turn"  # for readers: how a turn began and ended
 

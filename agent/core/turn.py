@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
+from agent.core.compaction import replacement
 from agent.core.context import CALL_TYPES, OUTPUT_TYPES, History, is_call, sound, usage_to
-from agent.core.journal import ITEM, TURN, USAGE, Journal
+from agent.core.journal import COMPACTED, ITEM, TURN, USAGE, Journal
+from agent.core.prompts import text
 from agent.errors import AgentError, ModelError
 from agent.llm.client import (
     ItemArrived,
@@ -25,6 +27,7 @@ from agent.llm.client import (
     TextArrived,
 )
 from agent.protocol.events import (
+    Compacted,
     MessageDone,
     ReasoningDone,
     Retrying,
@@ -70,6 +73,8 @@ class TurnParts:
     hosted: tuple[JsonObject, ...] = ()  # tools that the model service runs by itself
     reasoning: JsonObject | None = None
     verbosity: str = ""
+    compact_tokens: int = 0  # length at which the conversation is summed up; 0: never
+    state: Callable[[], str] = str  # what a summary must not lose, beside what the conversation itself says
     max_steps: int = 500
     seconds: float = 3600.0  # of one turn, waiting for a person not counted
     waited: Callable[[], float] = float  # seconds that somebody has been asked for
@@ -134,6 +139,7 @@ class Turn:
 
     async def _steps(self) -> TurnEnd:
         for _ in range(self._parts.max_steps):
+            await self._make_room()
             if self._stopped is None and not await self._step():
                 return TurnCompleted(self._history.usage, self._last_message)
             if self._stopped is not None:
@@ -158,10 +164,59 @@ class Turn:
         complete = not self._stream.cancelled() and self._stream.result()
         return bool(tasks) or not complete
 
-    async def _receive(self) -> bool:
-        """Read one answer and start its calls. False: it broke off and has to be asked for again."""
+    async def _make_room(self) -> None:
+        """Sum up a conversation that has grown too long, and go on whatever comes of that."""
+        limit = self._parts.compact_tokens
+        before = self._history.tokens
+        if not limit or before < limit or self._stopped is not None:
+            return
+        self._stream = asyncio.create_task(self._sum_up(before))
+        await asyncio.wait({self._stream})
+        if self._stream.cancelled():
+            return
+        error = self._stream.exception()
+        if isinstance(error, ModelError):
+            self._emit(
+                Warned(f"the conversation could not be summed up: {error}", "old outputs were left out")
+            )
+            self._history.make_room(0.5)
+        elif error is not None:
+            raise error
+
+    async def _sum_up(self, before: int) -> bool:
         parts = self._parts
-        request = ModelRequest(
+        items = self._history.input()
+        ask = user_message(text("compact"))
+        request = replace(self._request(), input=(*parts.opening, *items, ask), tools=(), text_format=None)
+        summary: list[str] = []
+        usage = Usage()
+        async for event in parts.model.stream(request):
+            match event:
+                case ItemArrived(item):
+                    summary.append(message_text(item) if item.get("type") == "message" else "")
+                case RetryScheduled(attempt, most, cause, seconds):
+                    self._emit(Retrying(attempt, most, cause, seconds))
+                case ResponseDone(spent, _, complete):
+                    usage = spent
+                    if not complete:
+                        raise ModelError("the summary broke off")
+                case TextArrived():
+                    pass
+                case _:
+                    assert_never(event)
+        if not "".join(summary).strip():
+            raise ModelError("the model gave no summary")
+        kept = replacement(items, "\n\n".join(filter(None, summary)), parts.state())
+        parts.journal.write(COMPACTED, {"items": list(kept)})
+        self._history.replace(kept)
+        self._history.usage = self._history.usage + usage
+        parts.journal.write(USAGE, usage_to(self._history.usage))
+        self._emit(Compacted(before, self._history.tokens))
+        return True
+
+    def _request(self) -> ModelRequest:
+        parts = self._parts
+        return ModelRequest(
             model=parts.model_name,
             input=(*parts.opening, *self._history.input()),
             tools=(*parts.dispatcher.registry.schemas, *parts.hosted),
@@ -170,12 +225,17 @@ class Turn:
             verbosity=parts.verbosity,
             reasoning=parts.reasoning,
         )
+
+    async def _receive(self) -> bool:
+        """Read one answer and start its calls. False: it broke off and has to be asked for again."""
+        parts = self._parts
+        request = self._request()
         done: ResponseDone | None = None
         try:
             async for event in parts.model.stream(request):
                 match event:
-                    case TextArrived(text):
-                        self._emit(TextDelta(text))
+                    case TextArrived(piece):
+                        self._emit(TextDelta(piece))
                     case ItemArrived(item):
                         self._take(sound(item))
                     case RetryScheduled(attempt, most, cause, seconds):
@@ -198,13 +258,13 @@ class Turn:
             self._take_call(item)
         elif kind == "message" and item.get("role", "assistant") == "assistant":
             self._keep(item)
-            if text := message_text(item):
-                self._last_message = text
-                self._emit(MessageDone(text))
+            if said := message_text(item):
+                self._last_message = said
+                self._emit(MessageDone(said))
         elif kind == "reasoning":
             self._keep(item)
-            if text := _summary(item):
-                self._emit(ReasoningDone(text))
+            if thought := _summary(item):
+                self._emit(ReasoningDone(thought))
         elif kind in HOSTED_CALLS:
             self._keep(item)
             self._emit(_hosted(item))

@@ -58,6 +58,11 @@ class RunningCommands:
         """Those that still run, oldest first."""
         return tuple(one for one in self._running.values() if one.session.running)
 
+    def described(self) -> str:
+        """Those that still run, for the model."""
+        lines = [f"- session {one.number}: `{one.command[:200]}`" for one in self.told]
+        return "Commands that still run:\n" + "\n".join(lines) if lines else ""
+
     async def close(self) -> None:
         """End them all."""
         await asyncio.gather(*(one.session.stop() for one in self._running.values()))

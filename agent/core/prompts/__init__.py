@@ -32,7 +32,7 @@ class Surroundings:
 def opening(around: Surroundings) -> tuple[JsonObject, ...]:
     """The messages that stand before the first prompt."""
     return (
-        developer_message(_text("base")),
+        developer_message(text("base")),
         developer_message(_permissions(around)),
         _environment(around),
     )
@@ -40,7 +40,7 @@ def opening(around: Surroundings) -> tuple[JsonObject, ...]:
 
 def _permissions(around: Surroundings) -> str:
     """What the model may do. INVARIANT: never the text of a rule."""
-    lines = [_text(_MODES[around.mode])]
+    lines = [text(_MODES[around.mode])]
     if around.mode is SandboxMode.WORKSPACE_WRITE:
         roots = ", ".join(f"`{root}`" for root in (around.workspace, *around.writable))
         lines.append(f"Writable: {roots}, and temporary folders.")
@@ -48,7 +48,7 @@ def _permissions(around: Surroundings) -> str:
         lines.append("Network: open, as far as the policy allows the command.")
     else:
         lines.append("Network: closed. Commands that download or connect fail.")
-    lines.append(_text("asked" if around.can_ask else "unasked"))
+    lines.append(text("asked" if around.can_ask else "unasked"))
     return "<permissions>\n" + "\n".join(lines) + "\n</permissions>"
 
 
@@ -74,7 +74,8 @@ def _environment(around: Surroundings) -> JsonObject:
     }
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """The text of that name."""
     return resources.files(__name__).joinpath(f"{name}.md").read_text(encoding="utf-8").strip()
 
 
