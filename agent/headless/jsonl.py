@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from typing import assert_never
 
@@ -108,7 +109,7 @@ class JsonLines:
                 )
             case CommandStarted(call_id, command):
                 item = self._ids[call_id] = self._new()
-                about: JsonObject = {"command": command, "aggregated_output": "", "exit_code": None}
+                about: JsonObject = _worded(command) | {"aggregated_output": "", "exit_code": None}
                 self._item("item.started", item, "command_execution", about | {"status": "in_progress"})
             case CommandEnded():
                 self._command(event)
@@ -194,7 +195,7 @@ class JsonLines:
 
     def _command(self, event: CommandEnded) -> None:
         about: JsonObject = {
-            "command": event.command,
+            **_worded(event.command),
             "aggregated_output": event.output,
             "exit_code": event.exit_code,
             "status": _COMMAND_STATUS[event.status],
@@ -286,6 +287,11 @@ class JsonLines:
     def _put(self, line: JsonObject) -> None:
         # ASCII only: a lone surrogate in a file name or an output must not break the stream.
         self._write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+def _worded(script: str) -> JsonObject:
+    """A command in the words of Codex, whose clients take the shell off again, and its text alone."""
+    return {"command": shlex.join(("/bin/bash", "-lc", script)), "script": script}
 
 
 def _changes(changes: tuple[FileChange, ...]) -> list[Json]:

@@ -12,6 +12,7 @@ from agent.app import policy
 from agent.config.model import Settings
 from agent.errors import ConfigError
 from execpolicy.bundle.load import FileUse
+from execpolicy.bundle.session import rule_places
 from execpolicy.decision import Layer, SandboxMode
 
 GOOD = 'prefix_rule(pattern = ["ls"], decision = "allow")\n'
@@ -83,22 +84,26 @@ def test_full_access_has_the_network(settings: Settings) -> None:
     assert policy.session_spec(replace(settings, sandbox=SandboxMode.FULL_ACCESS), ()).network
 
 
+def places_of(settings: Settings, files: tuple[FileUse, ...]) -> tuple[Path, ...]:
+    return tuple(map(Path, rule_places(policy.session_of(settings, files), {})))
+
+
 def test_rule_files_are_protected_with_their_folder_where_no_work_is_done(settings: Settings) -> None:
-    places = policy.rule_places(settings, (use(Path("/opt/team/a.rules")),))
+    places = places_of(settings, (use(Path("/opt/team/a.rules")),))
     assert set(places) == {Path("/opt/team/a.rules"), Path("/opt/team")}
     inside = settings.workspace / "team.rules"
-    assert policy.rule_places(settings, (use(inside),)) == (inside,)
+    assert places_of(settings, (use(inside),)) == (inside,)
     deeper = settings.workspace / "policy/team.rules"
-    assert set(policy.rule_places(settings, (use(deeper),))) == {deeper, deeper.parent}
+    assert set(places_of(settings, (use(deeper),))) == {deeper, deeper.parent}
     # A folder that holds a writable one stays open, the file does not.
-    assert policy.rule_places(settings, (use(Path("/tmp/a.rules")),)) == (Path("/tmp/a.rules"),)
+    assert places_of(settings, (use(Path("/tmp/a.rules")),)) == (Path("/tmp/a.rules"),)
 
 
 def test_a_rule_file_behind_a_link_is_protected_too(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "real.rules").write_text(GOOD)
     link = settings.workspace / "link.rules"
     link.symlink_to(tmp_path / "real.rules")
-    assert {link, tmp_path / "real.rules"} <= set(policy.rule_places(settings, (use(link),)))
+    assert {link, tmp_path / "real.rules"} <= set(places_of(settings, (use(link),)))
 
 
 def test_the_facts_are_those_of_the_moment(settings: Settings) -> None:

@@ -165,7 +165,7 @@ def test_json_and_nothing_else_on_standard_output(place: Place) -> None:
     assert verdicts["rm -rf x"]["way_out"] == "leave it"
     assert verdicts["rm -rf x"]["verdict"]["decision"] == "deny"
     ended = {
-        one["item"]["command"]: one["item"]
+        one["item"]["script"]: one["item"]
         for one in told
         if one["type"] == "item.completed" and one["item"]["type"] == "command_execution"
     }

@@ -95,8 +95,9 @@ def test_a_whole_turn_as_a_client_of_codex_reads_it() -> None:
     ]
     assert told[0]["thread_id"] == "t-1"
     assert told[2]["item"] == item("agent_message", 0, text="I look.")
+    words = {"command": "/bin/bash -lc 'cat a'", "script": "cat a"}
     assert told[3]["item"] == item(
-        "command_execution", 1, command="cat a", aggregated_output="", exit_code=None, status="in_progress"
+        "command_execution", 1, aggregated_output="", exit_code=None, status="in_progress", **words
     )
     ended = told[4]["item"]
     assert ended["id"] == "item_1"
