@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from agent.config.model import Settings
 from agent.errors import ConfigError
 from agent.protocol.events import Warned
 from agent.sandbox.spec import SandboxSpec
 from execpolicy.bundle.load import FileUse, Loaded, load_policy
-from execpolicy.bundle.machine import context_for, layer_sources
+from execpolicy.bundle.machine import layer_sources
+from execpolicy.bundle.session import Session, context_in, rule_places
 from execpolicy.decision import Layer, SandboxMode
 from execpolicy.diagnostics import Diagnostic, render
-from execpolicy.engine.context import CheckContext, FactValue
+from execpolicy.engine.context import CheckContext
 from execpolicy.engine.policy import Policy
-
-_TEMP = ("/tmp", "/var/tmp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,12 @@ def session_spec(settings: Settings, files: tuple[FileUse, ...]) -> SandboxSpec:
         writable=tuple(map(str, settings.writable)),
         protected=tuple(
             dict.fromkeys(
-                (f"{workspace}/.git", f"{workspace}/.agent", home, *map(str, rule_places(settings, files)))
+                (
+                    f"{workspace}/.git",
+                    f"{workspace}/.agent",
+                    home,
+                    *rule_places(session_of(settings, files), os.environ),
+                )
             )
         ),
         hidden=() if holds_us else (home,),
@@ -97,50 +99,27 @@ def session_spec(settings: Settings, files: tuple[FileUse, ...]) -> SandboxSpec:
     )
 
 
-def rule_places(settings: Settings, files: tuple[FileUse, ...]) -> tuple[Path, ...]:
-    """The rule files, and the folders they stand in unless work has to be possible there."""
-    roots = [settings.workspace, settings.cwd, *settings.writable, *temp_folders()]
-    places: dict[Path, None] = {}
-    for file in files:
-        path = Path(file.path)
-        for one in dict.fromkeys((path, Path(os.path.realpath(path)))):
-            places[one] = None
-            if not any(root.is_relative_to(one.parent) for root in roots):
-                places[one.parent] = None
-    return tuple(places)
-
-
-def temp_folders() -> tuple[Path, ...]:
-    return tuple(dict.fromkeys(Path(os.path.realpath(path)) for path in (*_TEMP, tempfile.gettempdir())))
+def session_of(settings: Settings, files: tuple[FileUse, ...]) -> Session:
+    """The session as deciding sees it."""
+    return Session(
+        folder=str(settings.cwd),
+        workspace=str(settings.workspace),
+        agent_home=str(settings.agent_home),
+        sandbox=settings.sandbox,
+        network=settings.network,
+        writable=tuple(map(str, settings.writable)),
+        rule_files=tuple(file.path for file in files),
+        facts={
+            "interactive": settings.interactive,
+            "model": settings.model_in_force,
+            "approval_policy": "on-request" if settings.interactive else "never",
+        },
+    )
 
 
 def context_maker(
     settings: Settings, files: tuple[FileUse, ...], environ: Callable[[], Mapping[str, str]]
 ) -> Callable[[str], CheckContext]:
     """The facts of the moment for a folder. `environ` is what a command will see."""
-    facts: dict[str, FactValue] = {
-        "cwd": str(settings.cwd),
-        "workspace": str(settings.workspace),
-        "interactive": settings.interactive,
-        "agent": "agent",
-        "model": settings.model_in_force,
-        "sandbox": settings.sandbox.value,
-        "network": "allow" if settings.network else "deny",
-        "approval_policy": "on-request" if settings.interactive else "never",
-    }
-    writable = (*settings.writable, *temp_folders())
-    protected = rule_places(settings, files)
-
-    def context(cwd: str) -> CheckContext:
-        return context_for(
-            Path(cwd),
-            workspace=settings.workspace,
-            agent_home=settings.agent_home,
-            writable=writable,
-            protected=protected,
-            sandbox=settings.sandbox,
-            facts={**facts, "cwd": cwd},
-            environ=environ(),
-        )
-
-    return context
+    session = session_of(settings, files)
+    return lambda cwd: context_in(session, cwd, environ())

@@ -10,11 +10,12 @@ from typing import assert_never, cast
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import SandboxSpec
 from agent.tools.base import ChangeFiles, FeedProgram, Request, RunScript, UseTool, subject_of
-from agent.tools.judgement import Judgement, confined, stricter
+from agent.tools.judgement import Judgement, confined
 from execpolicy.decision import Confinement, Decision, NetworkAccess, Part, SandboxMode, Scope, Verdict
 from execpolicy.engine import explain
 from execpolicy.engine.check import check, check_files, check_tool
 from execpolicy.engine.context import CheckContext
+from execpolicy.engine.fold import stricter
 from execpolicy.engine.policy import Policy
 
 COMMAND_TOOL = "exec_command"
@@ -50,7 +51,7 @@ class Gate:
                 arguments: Mapping[str, object] = {"cmd": request.script, "workdir": request.cwd}
                 if tool != COMMAND_TOOL:  # whatever way a text for the shell comes, the same rules hold
                     of_command = check_tool(None, COMMAND_TOOL, arguments, self._policy, context)
-                    verdict = stricter(verdict, of_command, self._session)
+                    verdict = stricter(verdict, of_command, self._session.mode)
             case FeedProgram():
                 arguments = {"program": request.program, "chars": request.text, "cwd": request.cwd}
                 verdict = _of_input(request, check_tool(None, tool, arguments, self._policy, context))
@@ -70,7 +71,7 @@ class Gate:
             case _:
                 assert_never(request)
         of_tool = check_tool(None, tool, arguments, self._policy, context)
-        return stricter(verdict, of_tool, self._session)
+        return stricter(verdict, of_tool, self._session.mode)
 
     def _of_script(self, request: RunScript, context: CheckContext) -> Verdict:
         script = f"{request.before}\n{request.script}" if request.before else request.script

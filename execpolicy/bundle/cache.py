@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
 from collections.abc import Iterable
 from hashlib import sha256
-from pathlib import Path
 from typing import Final
 
 import execpolicy
@@ -40,12 +40,12 @@ def _engine() -> bytes:
     return "\n".join(parts).encode()
 
 
-def read(folder: Path, key: str) -> Policy | None:
+def read(folder: str | os.PathLike[str], key: str) -> Policy | None:
     """The compiled policy of that key; None when there is none that may be trusted."""
     if not _private(folder):
         return None
     try:
-        handle = os.open(folder / (key + ENDING), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(os.path.join(folder, key + ENDING), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
     with open(handle, "rb") as stream:
@@ -61,13 +61,13 @@ def read(folder: Path, key: str) -> Policy | None:
     return load(data, key)
 
 
-def write(folder: Path, key: str, policy: Policy) -> None:
+def write(folder: str | os.PathLike[str], key: str, policy: Policy) -> None:
     """Keep `policy` for the next start. Not being able to is no failure."""
     from execpolicy.engine.compiled import dump
 
-    temporary = folder / f".{os.getpid()}-{os.urandom(4).hex()}"
+    temporary = os.path.join(folder, f".{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         if not _private(folder):
             return
         handle = os.open(
@@ -75,13 +75,14 @@ def write(folder: Path, key: str, policy: Policy) -> None:
         )
         with open(handle, "wb") as stream:
             stream.write(dump(policy, key))
-        os.replace(temporary, folder / (key + ENDING))
+        os.replace(temporary, os.path.join(folder, key + ENDING))
         _forget_old(folder)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
 
 
-def _private(folder: Path) -> bool:
+def _private(folder: str | os.PathLike[str]) -> bool:
     try:
         status = os.lstat(folder)
     except OSError:
@@ -89,7 +90,7 @@ def _private(folder: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
-def _forget_old(folder: Path) -> None:
+def _forget_old(folder: str | os.PathLike[str]) -> None:
     with os.scandir(folder) as entries:
         found = sorted(
             (entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.name.endswith(ENDING)

@@ -7,7 +7,6 @@ import os
 import select
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from execpolicy.decision import Decision, Layer
@@ -26,7 +25,7 @@ PIPE_SECONDS: Final = 10.0  # that a pipe in place of a file may pause
 class PolicySource:
     """A rule file and the layer it belongs to."""
 
-    path: Path
+    path: str | os.PathLike[str]
     layer: Layer
 
 
@@ -62,7 +61,10 @@ class _Read:
 
 
 def load_policy(
-    sources: Sequence[PolicySource], *, cache_dir: Path | None = None, run_examples: bool = True
+    sources: Sequence[PolicySource],
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    run_examples: bool = True,
 ) -> Loaded:
     """The policy of all `sources`. A bad file costs its own allows and nothing of the others."""
     read = [_read(source) for source in sources]

@@ -6,18 +6,20 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from execpolicy.bundle.load import PolicySource
 from execpolicy.decision import Layer, SandboxMode
 from execpolicy.engine.context import CheckContext, FactValue
+from execpolicy.engine.words import inside
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-MANAGED: Final = Path("/etc/agent/rules")
+    StrPath = str | os.PathLike[str]
+
+MANAGED: Final = "/etc/agent/rules"
 HEAD_BYTES: Final = 64 * 1024
 DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -68,12 +70,12 @@ def _runs(path: str) -> bool:
 
 
 def context_for(
-    cwd: Path,
+    cwd: StrPath,
     *,
-    workspace: Path | None = None,
-    agent_home: Path | None = None,
-    writable: Sequence[Path] = (),
-    protected: Sequence[Path] = (),
+    workspace: StrPath | None = None,
+    agent_home: StrPath | None = None,
+    writable: Sequence[StrPath] = (),
+    protected: Sequence[StrPath] = (),
     sandbox: SandboxMode = SandboxMode.WORKSPACE_WRITE,
     facts: Mapping[str, FactValue] | None = None,
     environ: Mapping[str, str] | None = None,
@@ -100,10 +102,10 @@ def context_for(
     )
 
 
-def _protected(workspace: str, agent_home: Path | None, more: Iterable[Path]) -> Iterable[str]:
+def _protected(workspace: str, agent_home: StrPath | None, more: Iterable[StrPath]) -> Iterable[str]:
     yield os.path.join(workspace, ".git")
     yield os.path.join(workspace, ".agent")
-    yield str(MANAGED.parent)
+    yield os.path.dirname(MANAGED)
     if agent_home is not None:
         yield os.path.realpath(agent_home)
     for path in more:
@@ -154,34 +156,45 @@ def _groups() -> tuple[str, ...] | None:
         return None
 
 
-def _head(path: Path) -> str | None:
+def _head(path: str) -> str | None:
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             return stream.read(HEAD_BYTES).decode("utf-8", "replace")
     except OSError:
         return None
 
 
-def _git_folder(workspace: str) -> Path | None:
-    for folder in (Path(workspace), *Path(workspace).parents):
-        git = folder / ".git"
-        if git.is_dir():
+def _upwards(folder: str) -> Iterator[str]:
+    """`folder` and every folder around it."""
+    while True:
+        yield folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return
+        folder = above
+
+
+def _git_folder(workspace: str) -> str | None:
+    for folder in _upwards(workspace):
+        git = os.path.join(folder, ".git")
+        if os.path.isdir(git):
             return git
-        if git.is_file():
+        if os.path.isfile(git):
             text = _head(git) or ""
-            return (folder / text.removeprefix("gitdir:").strip()) if text.startswith("gitdir:") else None
+            named = text.removeprefix("gitdir:").strip()
+            return os.path.join(folder, named) if text.startswith("gitdir:") else None
     return None
 
 
-def _branch(git: Path) -> str | None:
-    text = (_head(git / "HEAD") or "").strip()
+def _branch(git: str) -> str | None:
+    text = (_head(os.path.join(git, "HEAD")) or "").strip()
     return text.removeprefix("ref: refs/heads/") if text.startswith("ref: refs/heads/") else None
 
 
-def _repo(git: Path) -> tuple[str, ...] | None:
+def _repo(git: str) -> tuple[str, ...] | None:
     """The names that `origin` goes by: its URL, host/owner/name, owner/name."""
-    common = (_head(git / "commondir") or "").strip()
-    text = _head((git / common if common else git) / "config")
+    common = (_head(os.path.join(git, "commondir")) or "").strip()
+    text = _head(os.path.join(git, common, "config"))
     if text is None:
         return None
     section, url = "", ""
@@ -198,55 +211,58 @@ def _repo(git: Path) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys((url, short, short.partition("/")[2] or short)))
 
 
-def workspace_of(cwd: Path, agent_home: Path) -> Path:
+def workspace_of(cwd: StrPath, agent_home: StrPath) -> str:
     """The root of the repository around `cwd`, else `cwd`: what the agent takes for its workspace.
 
     A repository that holds the user's home or the agent's state is not taken whole.
     """
-    homes = (agent_home, Path(os.path.expanduser("~")))
-    for folder in (cwd, *cwd.parents):
-        if (folder / ".git").exists():
-            whole = folder != cwd and any(home.is_relative_to(folder) for home in homes)
-            return cwd if whole else folder
-    return cwd
+    here = os.fspath(cwd)
+    homes = (os.fspath(agent_home), os.path.expanduser("~"))
+    for folder in _upwards(here):
+        if os.path.exists(os.path.join(folder, ".git")):
+            whole = folder != here and any(inside(home, folder) for home in homes)
+            return here if whole else folder
+    return here
 
 
-def is_trusted(workspace: Path, agent_home: Path) -> bool:
+def is_trusted(workspace: StrPath, agent_home: StrPath) -> bool:
     """Whether the user's settings name this workspace as trusted."""
+    path = os.path.join(agent_home, "config.toml")
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return False
     import tomllib
 
     try:
-        path = agent_home / "config.toml"
-        if not path.is_file():  # a pipe would be waited for
-            return False
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             projects = tomllib.load(file).get("projects")
-        entry = projects.get(str(workspace)) if isinstance(projects, dict) else None
+        entry = projects.get(os.fspath(workspace)) if isinstance(projects, dict) else None
     except (OSError, ValueError):
         return False
     return isinstance(entry, dict) and entry.get("trust_level") == "trusted"
 
 
 def layer_sources(
-    agent_home: Path,
-    workspace: Path,
-    extra: Sequence[Path] = (),
+    agent_home: StrPath,
+    workspace: StrPath,
+    extra: Sequence[StrPath] = (),
     *,
     trusted: bool = False,
-    managed: Path = MANAGED,
+    managed: StrPath = MANAGED,
 ) -> list[PolicySource]:
     """The rule files in force: managed, user, the project's when it is trusted, then those named by hand."""
     sources = [PolicySource(path, Layer.MANAGED) for path in rule_files(managed)]
-    sources += [PolicySource(path, Layer.USER) for path in rule_files(agent_home / "rules")]
+    sources += [PolicySource(path, Layer.USER) for path in rule_files(os.path.join(agent_home, "rules"))]
     if trusted:
-        sources += [PolicySource(path, Layer.PROJECT) for path in rule_files(workspace / ".agent" / "rules")]
+        project = rule_files(os.path.join(workspace, ".agent", "rules"))
+        sources += [PolicySource(path, Layer.PROJECT) for path in project]
     return sources + [PolicySource(path, Layer.SESSION) for path in extra]
 
 
-def rule_files(folder: Path) -> list[Path]:
+def rule_files(folder: StrPath) -> list[str]:
     """The `*.rules` of a folder by name, symbolic links followed; the loader tells what cannot be read."""
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".rules") and name != ".rules")
     except OSError:
         return []
-    return [folder / name for name in names if not (folder / name).is_dir()]
+    paths = (os.path.join(folder, name) for name in names)
+    return [path for path in paths if not os.path.isdir(path)]

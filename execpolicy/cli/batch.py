@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final
 
-from execpolicy.bundle.machine import workspace_of
+from execpolicy.bundle.session import check_call
 from execpolicy.cli.place import with_facts
 from execpolicy.decision import Verdict
-from execpolicy.engine.check import check, check_argv
 from execpolicy.engine.context import CheckContext, FactValue
 from execpolicy.engine.explain import to_json
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import inside
+from execpolicy.values import replace
 
 CHUNK: Final = 1 << 16
+FOLDERS: Final = 256  # whose contexts are kept
 MAX_LINE: Final = 16 * 1024 * 1024
 KEYS: Final = ("decision", "rules", "parts", "unknowns")
 
@@ -28,11 +28,13 @@ class _BadLine(Exception):
     """The line asks nothing that can be answered."""
 
 
-def answer_lines(policy: Policy, context: CheckContext, home: Path) -> int:
+def answer_lines(policy: Policy, context: CheckContext, elsewhere: Callable[[str], CheckContext]) -> int:
     """One answer a line, in order. Exit status 0 when every line was answered, else 1.
 
     When the first character of the input is `{`, each line is an object with `script` or `argv`; else a script.
+    `elsewhere` makes the context of a folder outside the workspace.
     """
+    elsewhere = lru_cache(maxsize=FOLDERS)(elsewhere)
     objects: bool | None = None
     bad = False
     for number, line in _lines():
@@ -47,9 +49,9 @@ def answer_lines(policy: Policy, context: CheckContext, home: Path) -> int:
             if objects:
                 question = _question(line)
                 name = question.get("id", number)
-                verdict = _answer(question, policy, context, home)
+                verdict = _answer(question, policy, _context(question, context, elsewhere))
             else:
-                verdict = check(_text(line), policy, context)
+                verdict = check_call(_text(line), policy, context)
             found = to_json(verdict)
             reply: dict[str, object] = {"id": name, **{key: found[key] for key in KEYS}}
             reply.update((key, value) for key, value in found.items() if key not in reply)
@@ -96,15 +98,14 @@ def _question(line: bytes) -> dict[str, object]:
     return question
 
 
-def _answer(question: dict[str, object], policy: Policy, context: CheckContext, home: Path) -> Verdict:
+def _answer(question: dict[str, object], policy: Policy, context: CheckContext) -> Verdict:
     script, argv = question.get("script"), question.get("argv")
-    context = _context(question, context, home)
     if script is not None and argv is not None:
         raise _BadLine("give one of `script` and `argv`")
     if isinstance(script, str):
-        return check(script, policy, context)
+        return check_call(script, policy, context)
     if isinstance(argv, list) and argv and all(isinstance(word, str) for word in argv):
-        return check_argv(argv, policy, context)
+        return check_call(argv, policy, context)
     if script is not None:
         raise _BadLine("`script` is a string")
     raise _BadLine(
@@ -112,17 +113,15 @@ def _answer(question: dict[str, object], policy: Policy, context: CheckContext, 
     )
 
 
-def _context(question: dict[str, object], context: CheckContext, home: Path) -> CheckContext:
+def _context(
+    question: dict[str, object], context: CheckContext, elsewhere: Callable[[str], CheckContext]
+) -> CheckContext:
     cwd, facts = question.get("cwd"), question.get("facts")
     if cwd is not None:
         if not isinstance(cwd, str) or "\0" in cwd:
             raise _BadLine("`cwd` is a path")
         here = os.path.normpath(os.path.join(context.cwd, cwd))
-        context = replace(context, cwd=here)
-        if not inside(here, context.workspace):
-            workspace = str(workspace_of(Path(here), home))
-            guarded = (os.path.join(workspace, ".git"), os.path.join(workspace, ".agent"))
-            context = replace(context, workspace=workspace, protected=(*context.protected, *guarded))
+        context = replace(context, cwd=here) if inside(here, context.workspace) else elsewhere(here)
     if facts is None:
         return context
     if not isinstance(facts, dict):

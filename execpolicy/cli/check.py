@@ -42,24 +42,25 @@ def answer(asked: Asked) -> int:
     loaded = load(asked, place)
     if loaded is None:
         return FAILED
-    context = context_of(asked, place, loaded)
     if asked.stdin:
         from execpolicy.cli.batch import answer_lines
 
-        return answer_lines(loaded.policy, context, place.home)
-    verdict = verdict_of(asked, loaded.policy, context)
+        def elsewhere(folder: str) -> CheckContext:
+            there = Place.at(folder, place.home)
+            return context_of(asked, there, loaded)
+
+        return answer_lines(loaded.policy, context_of(asked, place, loaded), elsewhere)
+    verdict = verdict_of(asked, loaded.policy, context_of(asked, place, loaded))
     show(verdict, asked.format)
     return STATUS[verdict.decision]
 
 
 def verdict_of(asked: Asked, policy: Policy, context: CheckContext) -> Verdict:
     """The verdict over what was asked about."""
-    from execpolicy.engine.check import check, check_argv
+    from execpolicy.bundle.session import check_call
 
     script = asked.read_as_script
-    if script is not None:
-        return check(script, policy, context)
-    return check_argv(asked.words, policy, context)
+    return check_call(asked.words if script is None else script, policy, context)
 
 
 def show(verdict: Verdict, form: Format) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from execpolicy.bundle.session import with_tool_rules
 from execpolicy.cli.asked import Asked, Format
 from execpolicy.cli.check import FAILED, STATUS, failed
 from execpolicy.cli.place import Place, context_of, load
@@ -25,7 +26,8 @@ def explain(asked: Asked) -> int:
     policy, context = loaded.policy, context_of(asked, place, loaded)
     script = asked.read_as_script
     facts = analyse(script, cwd=context.cwd) if script is not None else analyse_argv(asked.words)
-    verdict = check_facts(facts, policy, context)
+    asked_about = asked.words if script is None else script
+    verdict = with_tool_rules(check_facts(facts, policy, context), asked_about, policy, context)
     silent = [
         (" ".join(word.raw for word in command.argv), near_misses(policy, command, context))
         for command in facts.commands

@@ -61,7 +61,7 @@ def read(sources: Sequence[PolicySource]) -> tuple[list[LintFile], list[Diagnost
     files: list[LintFile] = []
     errors: list[Diagnostic] = []
     for source in sources:
-        parsed = _parsed(read_text(source.path), source)
+        parsed = _parsed(read_text(Path(source.path)), source)
         files.append(parsed[0])
         errors += parsed[1]
     return files, errors

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from execpolicy.cli.asked import Asked, Format
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
 class Place:
     """Where a command would run, and where the agent keeps its state."""
 
-    folder: Path
-    workspace: Path
-    home: Path
+    folder: str
+    workspace: str
+    home: str
 
     @staticmethod
     def of(folder: str) -> Place | None:
@@ -33,13 +32,20 @@ class Place:
         from execpolicy.bundle.machine import workspace_of
 
         try:
-            home = Path(os.path.abspath(os.environ.get("AGENT_HOME") or os.path.expanduser("~/.agent")))
-            here = Path(os.path.realpath(folder, strict=True))
+            home = os.path.abspath(os.environ.get("AGENT_HOME") or os.path.expanduser("~/.agent"))
+            here = os.path.realpath(folder, strict=True)
         except (OSError, ValueError):
             return None
-        if not here.is_dir():
+        if not os.path.isdir(here):
             return None
         return Place(here, workspace_of(here, home), home)
+
+    @staticmethod
+    def at(folder: str, home: str) -> Place:
+        """The place of a folder that need not be there."""
+        from execpolicy.bundle.machine import workspace_of
+
+        return Place(folder, workspace_of(folder, home), home)
 
 
 def load(asked: Asked, place: Place) -> Loaded | None:
@@ -51,12 +57,12 @@ def load(asked: Asked, place: Place) -> Loaded | None:
     from execpolicy.bundle.machine import is_trusted, layer_sources
 
     if asked.rules:
-        sources = [PolicySource(Path(path), Layer.SESSION) for path in asked.rules]
+        sources = [PolicySource(path, Layer.SESSION) for path in asked.rules]
     else:
-        rules = place.workspace / ".agent" / "rules"
-        trusted = rules.is_dir() and is_trusted(place.workspace, place.home)
+        rules = os.path.join(place.workspace, ".agent", "rules")
+        trusted = os.path.isdir(rules) and is_trusted(place.workspace, place.home)
         sources = layer_sources(place.home, place.workspace, trusted=trusted)
-    loaded = load_policy(sources, cache_dir=place.home / "cache" / "policy")
+    loaded = load_policy(sources, cache_dir=os.path.join(place.home, "cache", "policy"))
     fatal = bool(asked.rules) and bool(loaded.broken)
     tell(loaded.diagnostics, asked.format, fatal=fatal)
     return None if fatal else loaded
@@ -83,23 +89,24 @@ def tell(diagnostics: Sequence[Diagnostic], form: Format, *, fatal: bool) -> Non
 
 
 def context_of(asked: Asked, place: Place, loaded: Loaded) -> CheckContext:
-    """What the agent would know there. Facts of a session, as `model`, are not known unless they are given."""
-    from execpolicy.bundle.machine import context_for
+    """What the agent would know there, with the settings that hold where nobody says anything.
 
-    temporary = dict.fromkeys(("/tmp", "/var/tmp", os.environ.get("TMPDIR") or "/tmp"))
-    context = context_for(
-        place.folder,
+    Facts of one run, `interactive`, `approval_policy` and `model`, are not known unless they are given: then no
+    allow relies on them and no deny is switched off by them.
+    """
+    from execpolicy.bundle.session import Session, context_in
+
+    session = Session(
+        folder=place.folder,
         workspace=place.workspace,
         agent_home=place.home,
-        writable=tuple(map(Path, temporary)),
-        protected=tuple(Path(file.path) for file in loaded.files),
-        facts={"agent": "agent"},
+        rule_files=tuple(file.path for file in loaded.files),
     )
     facts: dict[str, FactValue] = {}
     for fact in asked.facts:
         name, _, value = fact.partition("=")
         facts[name] = _fact(value)
-    return with_facts(context, facts)
+    return with_facts(context_in(session, place.folder, os.environ), facts)
 
 
 def _fact(text: str) -> FactValue:

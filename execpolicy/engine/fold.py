@@ -16,7 +16,7 @@ from execpolicy.decision import (
 )
 from execpolicy.engine.context import CheckContext
 from execpolicy.lang.rules import Meta
-from execpolicy.values import frozen
+from execpolicy.values import frozen, replace
 
 _SANDBOXES = (SandboxMode.READ_ONLY, SandboxMode.WORKSPACE_WRITE, SandboxMode.FULL_ACCESS)
 _SCOPES = (Scope.ONCE, Scope.SESSION, Scope.PROJECT)
@@ -105,3 +105,28 @@ def _reviewer(judged: Sequence[Judged], least: Decision) -> Reviewer:
     if any(meta.reviewer is Reviewer.USER for one in judged for meta in one.spoke):
         return Reviewer.USER
     return Reviewer.AUTO if asking else Reviewer.USER
+
+
+def stricter(verdict: Verdict, of_tool: Verdict, mode: SandboxMode) -> Verdict:
+    """`verdict`, made stricter by what the rules about the tool itself say. Their silence adds nothing.
+
+    `mode` is the session's own.
+    """
+    if not any(match.enforced and match.decision is not Decision.ALLOW for match in of_tool.matches):
+        return verdict
+    harder = of_tool.decision > verdict.decision
+    return replace(
+        verdict,
+        decision=max(verdict.decision, of_tool.decision),
+        parts=(*verdict.parts, *of_tool.parts),
+        unknowns=tuple(dict.fromkeys((*verdict.unknowns, *of_tool.unknowns))),
+        confinement=_tighter(verdict.confinement, of_tool.confinement, mode),
+        suggest=of_tool.suggest if harder else verdict.suggest,
+        scope=min(filter(None, (verdict.scope, of_tool.scope)), key=_SCOPES.index, default=None),
+    )
+
+
+def _tighter(one: Confinement, other: Confinement, mode: SandboxMode) -> Confinement:
+    network = NetworkAccess.DENY if other.network is NetworkAccess.DENY else one.network
+    modes = (one.sandbox or mode, other.sandbox or mode)
+    return Confinement(sandbox=min(modes, key=_SANDBOXES.index), network=network)

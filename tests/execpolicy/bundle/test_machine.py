@@ -83,7 +83,7 @@ def test_layers_in_force(tmp_path: Path) -> None:
 
     def names(*, trusted: bool) -> list[tuple[Layer, str]]:
         sources = layer_sources(home, workspace, [extra], trusted=trusted, managed=managed)
-        return [(source.layer, source.path.name) for source in sources]
+        return [(source.layer, Path(source.path).name) for source in sources]
 
     user = [(Layer.USER, f"{name}.rules") for name in ("a", "b", "broken", "linked")]
     top = [(Layer.MANAGED, "a.rules"), (Layer.MANAGED, "b.rules")]

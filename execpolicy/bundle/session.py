@@ -1,0 +1,103 @@
+"""What a session may touch and what is known of it: one making of it for the agent and for `policy check`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from execpolicy.bundle.machine import context_for
+from execpolicy.decision import SandboxMode, Verdict
+from execpolicy.engine.check import check, check_argv, check_tool
+from execpolicy.engine.context import CheckContext, FactValue
+from execpolicy.engine.fold import stricter
+from execpolicy.engine.policy import Policy
+from execpolicy.engine.words import inside
+from execpolicy.values import field, frozen
+
+SHELL: Final = "exec_command"  # the tool that runs commands
+_TEMPORARY: Final = ("/tmp", "/var/tmp")
+_NAMED: Final = ("TMPDIR", "TEMP", "TMP")
+
+
+@frozen(kw_only=True)
+class Session:
+    """Paths are absolute."""
+
+    folder: str  # where it works
+    workspace: str
+    agent_home: str
+    sandbox: SandboxMode = SandboxMode.WORKSPACE_WRITE
+    network: bool = False
+    writable: tuple[str, ...] = ()  # beside the workspace and the temporary folders
+    rule_files: tuple[str, ...] = ()
+    facts: Mapping[str, FactValue] = field(default_factory=dict)  # of the run: `interactive`, `model`, ...
+
+
+def temp_folders(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The folders for temporary files, that of the user included."""
+    return tuple(dict.fromkeys(os.path.realpath(path) for path in (*_TEMPORARY, *_own_folder(environ))))
+
+
+def _own_folder(environ: Mapping[str, str]) -> Iterator[str]:
+    for name in _NAMED:
+        path = environ.get(name)
+        if path and os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK):
+            yield path
+            return
+
+
+def rule_places(session: Session, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The rule files, and the folders they stand in unless work has to be possible there."""
+    roots = (session.workspace, session.folder, *session.writable, *temp_folders(environ))
+    places: dict[str, None] = {}
+    for path in session.rule_files:
+        for one in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
+            places[one] = None
+            folder = os.path.dirname(one)
+            if not any(inside(root, folder) for root in roots):
+                places[folder] = None
+    return tuple(places)
+
+
+def context_in(session: Session, folder: str, environ: Mapping[str, str]) -> CheckContext:
+    """The facts of the moment for a command in `folder`; `environ` is what the command will see."""
+    return context_for(
+        folder,
+        workspace=session.workspace,
+        agent_home=session.agent_home,
+        writable=(*session.writable, *temp_folders(os.environ)),
+        protected=rule_places(session, os.environ),
+        sandbox=session.sandbox,
+        facts={
+            "agent": "agent",
+            "network": "allow" if session.network else "deny",
+            **session.facts,
+            "cwd": folder,
+            "workspace": session.workspace,
+            "sandbox": session.sandbox.value,
+        },
+        environ=environ,
+    )
+
+
+def check_call(asked: str | Sequence[str], policy: Policy, context: CheckContext) -> Verdict:
+    """The verdict over a script or the words of a command that the agent's shell tool would run."""
+    found = check(asked, policy, context) if isinstance(asked, str) else check_argv(asked, policy, context)
+    return with_tool_rules(found, asked, policy, context)
+
+
+def with_tool_rules(
+    verdict: Verdict, asked: str | Sequence[str], policy: Policy, context: CheckContext
+) -> Verdict:
+    """`verdict`, made stricter by what rules about the shell tool say."""
+    if not policy.index.tools:
+        return verdict
+    if isinstance(asked, str):
+        script = asked
+    else:
+        import shlex
+
+        script = shlex.join(asked)
+    arguments = {"cmd": script, "workdir": context.cwd}
+    return stricter(verdict, check_tool(None, SHELL, arguments, policy, context), context.sandbox)
