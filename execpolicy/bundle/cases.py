@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from execpolicy.bundle.yamltree import compose
@@ -15,6 +15,7 @@ from execpolicy.engine.context import CheckContext, FactValue
 from execpolicy.engine.policy import Policy
 from execpolicy.lang.rules import Rule
 from execpolicy.source import SourceText, Span
+from execpolicy.values import replace
 
 WORKSPACE: Final = "/home/user/work/project"
 # Cases say the same on every machine: nothing is looked up, and no fact is known that a case does not give.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from execpolicy.lang.lower import parse_rules
 from execpolicy.lang.rules import Meta, Rule, RuleFile
 from execpolicy.lang.scanner import Scanner
 from execpolicy.lint.base import Finding, LintFile
+from execpolicy.values import replace
 
 MADE_ID: Final = re.compile(r".*:[0-9]+(?:\.[0-9]+)?")
 LINE_END: Final = re.compile(r"[ \t]*\r?\n")
