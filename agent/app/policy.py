@@ -12,7 +12,7 @@ from agent.protocol.events import Warned
 from agent.sandbox.spec import SandboxSpec
 from execpolicy.bundle.load import FileUse, Loaded, load_policy
 from execpolicy.bundle.machine import layer_sources
-from execpolicy.bundle.session import Session, context_in, rule_places
+from execpolicy.bundle.session import Session, context_in, protected_places
 from execpolicy.decision import Layer, SandboxMode
 from execpolicy.diagnostics import Diagnostic, render
 from execpolicy.engine.context import CheckContext
@@ -90,7 +90,7 @@ def session_spec(settings: Settings, files: tuple[FileUse, ...]) -> SandboxSpec:
                     f"{workspace}/.git",
                     f"{workspace}/.agent",
                     home,
-                    *rule_places(session_of(settings, files), os.environ),
+                    *protected_places(session_of(settings, files), os.environ),
                 )
             )
         ),

@@ -60,6 +60,30 @@ def rule_places(session: Session, environ: Mapping[str, str]) -> tuple[str, ...]
     return tuple(places)
 
 
+def program_places(session: Session, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Folders of `PATH` that lie in a temporary folder: protected, so that what is found there stays what it was.
+
+    A virtual environment is protected whole. What lies in the workspace is not: work has to be possible there.
+    """
+    roots = temp_folders(environ)
+    work = (session.workspace, session.folder, *session.writable)
+    places: dict[str, None] = {}
+    for name in environ.get("PATH", "").split(os.pathsep):
+        folder = os.path.realpath(name) if os.path.isabs(name) and os.path.isdir(name) else ""
+        if not folder or folder in roots or not any(inside(folder, root) for root in roots):
+            continue
+        around = os.path.dirname(folder)
+        whole = around if os.path.isfile(os.path.join(around, "pyvenv.cfg")) else folder
+        if not any(inside(one, whole) or inside(whole, one) for one in work):
+            places[whole] = None
+    return tuple(places)
+
+
+def protected_places(session: Session, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What no command of the session may write, beside `.git`, `.agent` and the agent's own state."""
+    return tuple(dict.fromkeys((*rule_places(session, environ), *program_places(session, environ))))
+
+
 def context_in(session: Session, folder: str, environ: Mapping[str, str]) -> CheckContext:
     """The facts of the moment for a command in `folder`; `environ` is what the command will see."""
     return context_for(
@@ -67,7 +91,7 @@ def context_in(session: Session, folder: str, environ: Mapping[str, str]) -> Che
         workspace=session.workspace,
         agent_home=session.agent_home,
         writable=(*session.writable, *temp_folders(os.environ)),
-        protected=rule_places(session, os.environ),
+        protected=protected_places(session, os.environ),
         sandbox=session.sandbox,
         facts={
             "agent": "agent",

@@ -174,4 +174,7 @@ def _names(text: str, path: str | None, real: str | None) -> tuple[str, ...]:
 
 
 def _changeable(path: str, context: CheckContext) -> bool:
-    return inside(path, context.workspace) or any(inside(path, root) for root in context.writable)
+    if inside(path, context.workspace):
+        return True
+    guarded = any(inside(path, place) for place in context.protected)
+    return not guarded and any(inside(path, root) for root in context.writable)
