@@ -7,11 +7,11 @@ import os
 import stat
 import sys
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import Final
 
 import execpolicy
 from execpolicy.decision import Layer
+from execpolicy.digest import sha256
 from execpolicy.engine.policy import Policy
 
 KEPT: Final = 16  # compiled policies
@@ -21,10 +21,10 @@ WATCHED: Final = ("", "lang", "engine", "bundle", "codex")
 
 def key_of(files: Iterable[tuple[str, Layer, str]]) -> str:
     """Names one compiled policy: this engine, and each file's path, layer and digest, in order."""
-    digest = sha256(_engine())
-    for path, layer, content in files:
-        digest.update(f"\n{int(layer)} {content} {path}".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+    parts = [
+        f"\n{int(layer)} {content} {path}".encode("utf-8", "surrogatepass") for path, layer, content in files
+    ]
+    return sha256(b"".join((_engine(), *parts))).hex()
 
 
 def _engine() -> bytes:

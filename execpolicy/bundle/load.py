@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import select
 import stat
@@ -11,6 +10,7 @@ from typing import Final
 
 from execpolicy.decision import Decision, Layer
 from execpolicy.diagnostics import Diagnostic, Severity
+from execpolicy.digest import sha256
 from execpolicy.engine.identity import Hosts
 from execpolicy.engine.policy import Policy
 from execpolicy.lang.rules import Defaults, HostExecutable, RuleFile
@@ -117,7 +117,7 @@ def _read(source: PolicySource) -> _Read:
     if len(data) > MAX_BYTES:
         help_ = f"a rule file has at most {MAX_BYTES // 1024 // 1024} MB"
         return _Read(source, b"", "", _error("E041", "file is too large", path, help_))
-    return _Read(source, data, hashlib.sha256(data).hexdigest(), None)
+    return _Read(source, data, sha256(data).hex(), None)
 
 
 def _at_once(path: str, flags: int) -> int:

@@ -6,7 +6,6 @@ where each rule starts, the rules, where each group of programs starts, the grou
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import zlib
@@ -15,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, overload
 
 from execpolicy.decision import Layer
+from execpolicy.digest import sha256
 from execpolicy.engine import codec
 from execpolicy.engine.identity import Hosts
 from execpolicy.engine.index import Bucket, Index, PathIndex
@@ -61,7 +61,7 @@ def dump(policy: Policy, key: str) -> bytes:
     }
     text = json.dumps(head).encode()
     body = b"".join((len(text).to_bytes(8, "big"), text, rule_starts, rules, bucket_starts, buckets))
-    return MAGIC + hashlib.sha256(body).digest() + body
+    return MAGIC + sha256(body) + body
 
 
 def _blobs(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
@@ -83,7 +83,7 @@ def load(data: bytes, key: str) -> Policy | None:
     if not data.startswith(MAGIC) or len(data) < start + 8:
         return None
     view = memoryview(data)[start:]
-    if hashlib.sha256(view).digest() != data[len(MAGIC) : start]:
+    if sha256(view) != data[len(MAGIC) : start]:
         return None
     try:
         return _load(data, start, key)

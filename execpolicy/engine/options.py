@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from pathlib import Path
 
 from execpolicy.decision import Certainty
 from execpolicy.engine.sequence import Listed, Perhaps
@@ -41,7 +41,7 @@ class Grammar:
 def _table() -> Mapping[str, Mapping[str, object]]:
     import tomllib
 
-    with Path(__file__).with_name("options.toml").open("rb") as file:
+    with open(os.path.join(os.path.dirname(__file__), "options.toml"), "rb") as file:
         return tomllib.load(file)
 
 

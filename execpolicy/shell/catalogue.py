@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 import functools
 import json
+import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from execpolicy.facts import Effect
 from execpolicy.shell.carriers_options import OptionSpec
@@ -104,6 +104,7 @@ class Entry:
     join: bool = False  # the carried words are joined and read by a shell
     subs: Mapping[str, Raw]  # subcommand -> its entry, not yet read
     strip: bool = False  # options in front of the subcommand are taken out
+    optional_skip: bool = False  # what is skipped may be missing
     otherwise: str = ""  # `code`: a subcommand that is not listed runs program text
     code: bool = False  # runs program text whatever it is told
     hard: bool = False  # ... of a kind that an allow does not cover
@@ -174,6 +175,7 @@ def entry(raw: Raw) -> Entry:
             for name in names.split()
         },
         strip=bool(raw.get("strip", False)),
+        optional_skip=bool(raw.get("optional_skip", False)),
         otherwise=str(raw.get("otherwise", "")),
         code=bool(raw.get("code", False)),
         hard=bool(raw.get("hard", False)),
@@ -192,7 +194,7 @@ def entry(raw: Raw) -> Entry:
 
 @functools.cache
 def _catalogue() -> Mapping[str, Raw]:
-    with Path(__file__).with_name("catalogue.json").open("rb") as file:
+    with open(os.path.join(os.path.dirname(__file__), "catalogue.json"), "rb") as file:
         data: dict[str, Raw] = json.load(file)
     return {name: raw for names, raw in data.items() for name in names.split()}
 
