@@ -81,7 +81,7 @@ def load_settings(
     about = choose_provider(entries, _providers(user, overrides))
     _add_flags(entries, flags, start, cwd)
     read_requirements(requirements).apply(entries, _DEFAULTS)
-    key = find_key(entries, about, environ, Credentials(home).get(provider_name(entries)))
+    key = find_key(entries, about, environ, lambda: Credentials(home).get(provider_name(entries)))
     headers, secrets = headers_of(about, environ)
     values: dict[str, Any] = {name: entry.value for name, entry in entries.items()}
     origins = {field.name: "default" for field in fields(Settings)}

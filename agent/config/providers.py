@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent.config.model import CODEX_KEY_VARIABLE, DEFAULT_KEY_VARIABLE, DEFAULT_PROVIDER
@@ -10,6 +10,7 @@ from agent.config.tables import Entry
 from agent.config.values import Texts
 from agent.errors import ConfigError
 
+LEAST_SECRET = 8  # characters
 _TAKEN = ("base_url", "env_key", "request_max_retries", "stream_max_retries", "stream_idle_seconds")
 
 
@@ -48,7 +49,10 @@ def choose_provider(
 
 
 def find_key(
-    entries: Mapping[str, Entry], about: Mapping[str, Entry], environ: Mapping[str, str], stored: str | None
+    entries: Mapping[str, Entry],
+    about: Mapping[str, Entry],
+    environ: Mapping[str, str],
+    stored: Callable[[], str | None],
 ) -> Key:
     """The key in the environment, else the stored one. A provider gets no key that is not meant for it."""
     if "env_key" in about:
@@ -65,8 +69,8 @@ def find_key(
                     f"the key in `{one}` holds a line end or a control character", "set it again"
                 )
             return Key(value, f"environment {one}", one)
-    if stored:
-        return Key(stored, "agent login", names[-1])
+    if kept := stored():  # asked for last: a keyring may be slow, and ask a person to unlock it
+        return Key(kept, "agent login", names[-1])
     name = provider_name(entries)
     if "env_key" in about and name != DEFAULT_PROVIDER:
         told = about.get("env_key_instructions")
@@ -86,14 +90,17 @@ def _is_own(entries: Mapping[str, Entry], about: Mapping[str, Entry]) -> bool:
 
 
 def headers_of(about: Mapping[str, Entry], environ: Mapping[str, str]) -> tuple[Texts, tuple[str, ...]]:
-    """Headers of each request, and those of their values that are secret."""
+    """Headers of each request, and those of their values that are secret.
+
+    A short value is no secret: it would stand in half of all texts, and all of those would be held back.
+    """
     fixed = _texts(about.get("headers"))
     found = tuple(
         (name, environ[variable])
         for name, variable in _texts(about.get("env_headers"))
         if environ.get(variable)
     )
-    return (*fixed, *found), tuple(value for _, value in found)
+    return (*fixed, *found), tuple(value for _, value in found if len(value) >= LEAST_SECRET)
 
 
 def _texts(entry: Entry | None) -> Texts:

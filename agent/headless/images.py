@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from agent.errors import UsageError
 
 MOST_BYTES = 10 << 20  # of one picture
+MOST_TOGETHER = 32 << 20
 MOST_IMAGES = 20
 _HEAD = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -23,7 +25,10 @@ def data_urls(names: Sequence[str], base: Path) -> tuple[str, ...]:
     paths = [base / Path(one).expanduser() for name in names for one in _split(name, base)]
     if len(paths) > MOST_IMAGES:
         raise UsageError(f"{len(paths)} pictures are too many", f"give at most {MOST_IMAGES}")
-    return tuple(map(_data_url, paths))
+    urls = tuple(map(_data_url, paths))
+    if sum(map(len, urls)) > MOST_TOGETHER * 4 // 3:
+        raise UsageError(f"the pictures hold more than {MOST_TOGETHER >> 20} MiB", "make them smaller")
+    return urls
 
 
 def _split(name: str, base: Path) -> list[str]:
@@ -34,7 +39,7 @@ def _split(name: str, base: Path) -> list[str]:
 
 def _data_url(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             raw = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"cannot read the picture `{path}`: {error.strerror}", "check `--image`") from None

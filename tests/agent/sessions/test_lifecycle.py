@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from agent.errors import SessionError
 from agent.protocol.items import JsonObject, call_output, user_message
+from agent.sessions import schema
 from agent.sessions.export import json_lines, markdown
 from agent.sessions.lifecycle import archive, delete, fork, rename
 from agent.sessions.search import search
@@ -119,6 +121,30 @@ def test_history_is_not_rewritten_in_passing(store: SessionStore, statement: str
     thread(store, "a")
     with pytest.raises(SessionError, match=r"append-only|does not change"), store.transaction() as connection:
         connection.execute(statement)
+
+
+def test_a_database_of_the_first_form_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    connection = sqlite3.connect(path)
+    for statement in schema.MIGRATIONS[0]:
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO threads VALUES ('01a20d4e-aca5-7b58-be20-604575c745a0', '', '/w', '/w', 'm', '')"
+    )
+    connection.execute(
+        "INSERT INTO events VALUES (1, '01a20d4e-aca5-7b58-be20-604575c745a0', 1, '', 'item', ?)",
+        (json.dumps(user_message("old")),),
+    )
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    connection.commit()
+    connection.close()
+    with SessionStore.open(path) as store:
+        (info,) = store.list()
+        assert texts(store, info.thread_id) == ["old"]
+        child = fork(store, info.thread_id, META)
+        store.append(child, ITEM, user_message("new"))
+        assert texts(store, child) == ["old", "new"]
 
 
 def test_names(store: SessionStore) -> None:
