@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from execpolicy.bundle.load import PolicySource
+from execpolicy.decision import Layer
+
 
 def folder() -> Path | None:
     """The folder of bundles and profiles; None when this installation carries none."""
@@ -27,8 +30,24 @@ def profile_files(name: str) -> tuple[Path, ...] | None:
     compares this reading with a real one.
     """
     place = folder()
-    if place is None or name not in profiles():
+    if place is None or "/" in name or not (place / "profiles" / f"{name}.yaml").is_file():
         return None
     lines = (place / "profiles" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     at = lines.index("files:")
     return tuple(place / line.strip()[2:] for line in lines[at + 1 :] if line.strip().startswith("- "))
+
+
+class NoProfile(Exception):
+    """There is no shipped profile of that name; the message names those there are."""
+
+
+def profile_sources(name: str) -> tuple[PolicySource, ...]:
+    """The rule files of a profile for the loader. Raises `NoProfile`.
+
+    They stand in the user's layer: what the user writes can open their rules by an exception, what a project or
+    a file named for one run says cannot.
+    """
+    files = profile_files(name)
+    if files is None:
+        raise NoProfile(f"no profile `{name}`: known are {', '.join(profiles()) or 'none'}")
+    return tuple(PolicySource(path, Layer.USER) for path in files)

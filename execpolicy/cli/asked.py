@@ -22,7 +22,8 @@ class Format(Enum):
 class Asked:
     """One question: some rule files or the real layers, and a command, a script or standard input."""
 
-    rules: tuple[str, ...] = ()  # none: the layers in force
+    rules: tuple[str, ...] = ()  # neither these nor profiles: the layers in force
+    profiles: tuple[str, ...] = ()  # of the shipped ones
     folder: str = "."
     format: Format = Format.TEXT
     script: str | None = None
@@ -59,6 +60,7 @@ class Asked:
 VALUED: Final = {
     "--rules": "rules",
     "-r": "rules",
+    "--profile": "profiles",
     "--cd": "folder",
     "--cwd": "folder",
     "-C": "folder",
@@ -83,7 +85,7 @@ def codex_words(words: Sequence[str]) -> list[str] | None:
 
 def quickly(words: Sequence[str]) -> Asked | None:
     """Reads the usual forms. None: anything else, the command line library has the word."""
-    lists: dict[str, list[str]] = {"rules": [], "facts": []}
+    lists: dict[str, list[str]] = {"rules": [], "profiles": [], "facts": []}
     singles: dict[str, str] = {}
     stdin = False
     at = 0
@@ -116,6 +118,7 @@ def quickly(words: Sequence[str]) -> Asked | None:
         return None
     asked = Asked(
         rules=tuple(lists["rules"]),
+        profiles=tuple(lists["profiles"]),
         facts=tuple(lists["facts"]),
         folder=singles.get("folder", "."),
         format=Format(form),

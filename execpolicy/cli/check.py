@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Final
 
 from execpolicy.cli.asked import Asked, Format, codex_words, quickly
-from execpolicy.cli.place import Place, context_of, load
+from execpolicy.cli.place import Place, context_of, failed, load
 from execpolicy.decision import Decision, Verdict
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.policy import Policy
@@ -38,7 +37,8 @@ def answer(asked: Asked) -> int:
     """Print the answer; the exit status is 0 allow, 10 ask, 11 deny, 1 failed."""
     place = Place.of(asked.folder)
     if place is None:
-        return failed(asked, f"`{asked.folder}` is no folder")
+        failed(asked.format, f"`{asked.folder}` is no folder")
+        return FAILED
     loaded = load(asked, place)
     if loaded is None:
         return FAILED
@@ -70,12 +70,3 @@ def show(verdict: Verdict, form: Format) -> None:
         print(json.dumps(explain.to_json(verdict), indent=2))
     else:
         print("\n".join(explain.lines(verdict)))
-
-
-def failed(asked: Asked, message: str) -> int:
-    """Tell what is wrong; the exit status."""
-    if asked.format is Format.JSON:
-        print(json.dumps({"error": message}))
-    else:
-        print(f"error: {message}", file=sys.stderr)
-    return FAILED

@@ -24,6 +24,10 @@ Rules = Annotated[
     list[str] | None,
     typer.Option("--rules", "-r", metavar="FILE", help="A rule file; repeatable. None: the layers in force."),
 ]
+Profiles = Annotated[
+    list[str] | None,
+    typer.Option("--profile", metavar="NAME", help="The rules of a shipped profile; repeatable."),
+]
 Folder = Annotated[
     str, typer.Option("--cd", "--cwd", "-C", metavar="FOLDER", help="Where the command would run.")
 ]
@@ -73,6 +77,7 @@ def policy() -> None:
 def check_command(
     words: Words = None,
     rules: Rules = None,
+    profiles: Profiles = None,
     folder: Folder = ".",
     form: Form = "text",
     script: Script = None,
@@ -82,13 +87,14 @@ def check_command(
     """Say what the rules decide about a command. One word that is no program's name is read as a script."""
     from execpolicy.cli.check import answer
 
-    raise typer.Exit(answer(_asked(words, rules, folder, form, script, stdin, facts)))
+    raise typer.Exit(answer(_asked(words, rules, profiles, folder, form, script, stdin, facts)))
 
 
 @app.command("explain", context_settings=WORDS, epilog=EPILOG)
 def explain_command(
     words: Words = None,
     rules: Rules = None,
+    profiles: Profiles = None,
     folder: Folder = ".",
     form: Form = "text",
     script: Script = None,
@@ -97,7 +103,7 @@ def explain_command(
     """Say what the rules decide about a command, and why other rules did not speak."""
     from execpolicy.cli.explain import explain
 
-    raise typer.Exit(explain(_asked(words, rules, folder, form, script, False, facts)))
+    raise typer.Exit(explain(_asked(words, rules, profiles, folder, form, script, False, facts)))
 
 
 add_to(app)
@@ -106,6 +112,7 @@ add_to(app)
 def _asked(
     words: list[str] | None,
     rules: list[str] | None,
+    profiles: list[str] | None,
     folder: str,
     form: str,
     script: str | None,
@@ -118,6 +125,7 @@ def _asked(
         raise typer.BadParameter(f"`{form}` is none of text, json, codex", param_hint="--format")
     asked = Asked(
         rules=tuple(rules or ()),
+        profiles=tuple(profiles or ()),
         folder=folder,
         format=Format(form),
         script=script,

@@ -6,8 +6,8 @@ import json
 
 from execpolicy.bundle.session import with_tool_rules
 from execpolicy.cli.asked import Asked, Format
-from execpolicy.cli.check import FAILED, STATUS, failed
-from execpolicy.cli.place import Place, context_of, load
+from execpolicy.cli.check import FAILED, STATUS
+from execpolicy.cli.place import Place, context_of, failed, load
 from execpolicy.diagnostics import printable
 from execpolicy.engine.check import check_facts
 from execpolicy.engine.explain import lines, to_json
@@ -19,7 +19,8 @@ def explain(asked: Asked) -> int:
     """Print the trace; the exit status is that of `check`."""
     place = Place.of(asked.folder)
     if place is None:
-        return failed(asked, f"`{asked.folder}` is no folder")
+        failed(asked.format, f"`{asked.folder}` is no folder")
+        return FAILED
     loaded = load(asked, place)
     if loaded is None:
         return FAILED

@@ -56,14 +56,23 @@ def load(asked: Asked, place: Place) -> Loaded | None:
     from execpolicy.bundle.load import PolicySource, load_policy
     from execpolicy.bundle.machine import is_trusted, layer_sources
 
-    if asked.rules:
+    if asked.rules or asked.profiles:
         sources = [PolicySource(path, Layer.SESSION) for path in asked.rules]
+        if asked.profiles:
+            from execpolicy.bundle.shipped import NoProfile, profile_sources
+
+            try:
+                shipped = [source for name in asked.profiles for source in profile_sources(name)]
+            except NoProfile as error:
+                failed(asked.format, str(error))
+                return None
+            sources += dict.fromkeys(shipped)
     else:
         rules = os.path.join(place.workspace, ".agent", "rules")
         trusted = os.path.isdir(rules) and is_trusted(place.workspace, place.home)
         sources = layer_sources(place.home, place.workspace, trusted=trusted)
     loaded = load_policy(sources, cache_dir=os.path.join(place.home, "cache", "policy"))
-    fatal = bool(asked.rules) and bool(loaded.broken)
+    fatal = bool(asked.rules or asked.profiles) and bool(loaded.broken)
     tell(loaded.diagnostics, asked.format, fatal=fatal)
     return None if fatal else loaded
 
@@ -130,3 +139,11 @@ def with_facts(context: CheckContext, facts: dict[str, FactValue]) -> CheckConte
         sandbox=SandboxMode(sandbox) if sandbox in {mode.value for mode in SandboxMode} else context.sandbox,
         today=today if isinstance(today, str) else context.today,
     )
+
+
+def failed(form: Format, message: str) -> None:
+    """Tell what is wrong."""
+    if form is Format.JSON:
+        print(json.dumps({"error": message}))
+    else:
+        print(f"error: {message}", file=sys.stderr)
