@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import date
 from functools import cache
@@ -101,6 +101,7 @@ def _thread(
         sandboxes=sandboxes,
         emit=outbox.emit,
     )
+    prepare = _servers(settings, environment, dispatcher.registry, outbox.emit, stack)
     stack.push_async_callback(dispatcher.aclose)
     stack.push_async_callback(running.close)  # first: what came of them is then recorded
     parts = TurnParts(
@@ -114,6 +115,7 @@ def _thread(
         opening=tuple(map(sound, opening(_surroundings(settings, spec, found.text)))),
         compact_tokens=settings.compact_tokens or settings.context_window * 9 // 10,
         state=running.described,
+        prepare=prepare,
         max_steps=settings.max_steps,
         seconds=settings.turn_seconds,
         waited=lambda: desk.seconds_waited,
@@ -150,6 +152,40 @@ def _tools(
             PlanTool(cwd),
         )
     )
+
+
+def _servers(
+    settings: Settings,
+    environment: Callable[[], Mapping[str, str]],
+    registry: Registry,
+    emit: Emit,
+    stack: AsyncExitStack,
+) -> Callable[[], Awaitable[None]] | None:
+    """Opens the MCP servers before the first turn; None where there are none."""
+    if not settings.servers:
+        return None
+    from agent.tools.mcp import McpConnection
+    from agent.tools.served import Servers
+
+    cwd = str(settings.cwd)
+    servers = Servers(
+        (McpConnection(server, environment, cwd) for server in settings.servers),
+        cwd,
+        settings.tool_output_token_limit,
+    )
+    stack.push_async_callback(servers.close)
+    opened = False
+
+    async def prepare() -> None:
+        nonlocal opened
+        if not opened:
+            opened = True
+            tools, troubles = await servers.open()
+            registry.add(tools)
+            for trouble in troubles:
+                emit(Warned(trouble, "see [mcp_servers] in config.toml"))
+
+    return prepare
 
 
 def _model(settings: Settings, stack: AsyncExitStack) -> ModelClient:

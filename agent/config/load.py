@@ -16,6 +16,7 @@ from agent.config.layers import read_file, read_override
 from agent.config.model import Settings
 from agent.config.providers import choose_provider, find_key, headers_of, provider_name
 from agent.config.requirements import PLACE, read_requirements
+from agent.config.servers import McpServer
 from agent.config.tables import Entry, FileLayer
 from agent.config.values import Bad, Value, absolute, read_value
 from agent.errors import ConfigError, UsageError
@@ -103,8 +104,16 @@ def load_settings(
         ephemeral=flags.ephemeral,
         profile=str(profile.value) if profile else "",
         origins=MappingProxyType(origins),
+        servers=_servers(user, overrides),
         **values,
     )
+
+
+def _servers(user: FileLayer, overrides: Sequence[FileLayer]) -> tuple[McpServer, ...]:
+    found = dict(user.servers)
+    for layer in overrides:
+        found.update(layer.servers)
+    return tuple(server for server in found.values() if server is not None)
 
 
 def _providers(user: FileLayer, overrides: Sequence[FileLayer]) -> dict[str, dict[str, Entry]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from agent.config.servers import McpServer
 from execpolicy.decision import SandboxMode
 
 DEFAULT_MODEL = "gpt-5.5"
@@ -64,6 +65,7 @@ class Settings:
     context_window: int = 272_000  # tokens that the model can hold
     compact_tokens: int = 0  # length at which a conversation is summed up; 0: nine tenths of the window
 
+    servers: tuple[McpServer, ...] = ()  # MCP servers whose tools the model gets
     profile: str = ""  # the profile in force
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what no child, log or record may hold
     ephemeral: bool = False  # no session is stored; the audit record is written all the same

@@ -18,6 +18,7 @@ from agent.config.keys import (
     TRUST_LEVELS,
     Key,
 )
+from agent.config.servers import SERVERS, McpServer, read_server
 from agent.config.values import Bad, Value, absolute, read_value
 
 _OWN = "set it in your own config.toml"
@@ -40,6 +41,7 @@ class FileLayer:
     providers: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
     profiles: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
     profile: Entry | None = None
+    servers: Mapping[str, McpServer | None] = field(default_factory=dict)  # None: switched off
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,18 @@ class TableReader:
         self._providers: dict[str, dict[str, Entry]] = {}
         self._profiles: dict[str, dict[str, Entry]] = {}
         self._profile: Entry | None = None
+        self._servers: dict[str, McpServer | None] = {}
 
     def read(self, table: Mapping[str, object]) -> FileLayer:
         """What `table` says; what is wrong with it stands in `problems`."""
         for name, raw in table.items():
-            if name in (PROJECTS, PROVIDERS, PROFILES, PROFILE):
+            if name in (PROJECTS, PROVIDERS, PROFILES, PROFILE, SERVERS):
                 self._special(name, raw)
             else:
                 self._keys({name: raw}, "", self._entries)
-        return FileLayer(self._entries, self._trust, self._providers, self._profiles, self._profile)
+        return FileLayer(
+            self._entries, self._trust, self._providers, self._profiles, self._profile, self._servers
+        )
 
     def _special(self, name: str, raw: object) -> None:
         if self._project:
@@ -84,6 +89,8 @@ class TableReader:
                 self._wrong(name, "`profile` must be the name of a profile", 'write `profile = "name"`')
         elif name == PROJECTS:
             self._read_trust(raw)
+        elif name == SERVERS:
+            self._read_servers(raw)
         else:
             groups = self._providers if name == PROVIDERS else self._profiles
             if not isinstance(raw, dict) or not all(isinstance(one, dict) for one in raw.values()):
@@ -138,6 +145,18 @@ class TableReader:
             else:
                 self._trust[absolute(folder, self._base).resolve()] = about["trust_level"]
 
+    def _read_servers(self, raw: object) -> None:
+        help = "docs/reference/config.md lists every key"
+        if not isinstance(raw, dict) or not all(isinstance(one, dict) for one in raw.values()):
+            self._wrong(SERVERS, f"`{SERVERS}` must hold tables", f"write `[{SERVERS}.NAME]`")
+            return
+        for name, about in raw.items():
+            found = read_server(name, about)
+            if isinstance(found, str):
+                self._wrong(f"{SERVERS}.{name}", found, help)
+            else:
+                self._servers[name] = found
+
     def _wrong(self, key: str, what: str, help: str) -> None:
         self.problems.append(Problem(key, what, help))
 
@@ -153,7 +172,7 @@ def _flat(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, objec
 
 def nearest(name: str, known: Mapping[str, object]) -> str:
     """A word about the key that was perhaps meant."""
-    names = (*known, *((PROJECTS, PROVIDERS, PROFILES, PROFILE) if known is BY_NAME else ()))
+    names = (*known, *((PROJECTS, PROVIDERS, PROFILES, PROFILE, SERVERS) if known is BY_NAME else ()))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"did you mean `{close[0]}`?"

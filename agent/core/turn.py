@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -75,6 +75,7 @@ class TurnParts:
     verbosity: str = ""
     compact_tokens: int = 0  # length at which the conversation is summed up; 0: never
     state: Callable[[], str] = str  # what a summary must not lose, beside what the conversation itself says
+    prepare: Callable[[], Awaitable[None]] | None = None  # waited for before the first request
     max_steps: int = 500
     seconds: float = 3600.0  # of one turn, waiting for a person not counted
     waited: Callable[[], float] = float  # seconds that somebody has been asked for
@@ -138,6 +139,8 @@ class Turn:
     # --- steps --------------------------------------------------------------------------------
 
     async def _steps(self) -> TurnEnd:
+        if self._parts.prepare is not None:
+            await self._parts.prepare()
         for _ in range(self._parts.max_steps):
             await self._make_room()
             if self._stopped is None and not await self._step():
@@ -370,6 +373,9 @@ class Turn:
 def _call_of(item: JsonObject, call_id: str) -> ToolCall:
     custom = item.get("type") == "custom_tool_call"
     name = item.get("name")
+    space = item.get("namespace")
+    if isinstance(name, str) and isinstance(space, str) and space:
+        name = f"{space}__{name}"
     payload = item.get("input" if custom else "arguments")
     return ToolCall(
         call_id,

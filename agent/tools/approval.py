@@ -9,7 +9,16 @@ from itertools import count
 
 from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest
 from agent.protocol.events import ApprovalAnswered, ApprovalAsked
-from agent.tools.base import ChangeFiles, Emit, FeedProgram, Request, RunScript, UseTool, subject_of
+from agent.tools.base import (
+    CallServer,
+    ChangeFiles,
+    Emit,
+    FeedProgram,
+    Request,
+    RunScript,
+    UseTool,
+    subject_of,
+)
 from agent.tools.judgement import Judgement
 from execpolicy.decision import Scope, Verdict
 
@@ -128,5 +137,5 @@ def _offer(request: Request, verdict: Verdict) -> str:
         case RunScript():
             words = f"exactly this command in {request.cwd}, for the rest of this session"
             return f"{words}, whatever its unknown parts are then" if verdict.unknowns else words
-        case FeedProgram() | ChangeFiles() | UseTool():
+        case FeedProgram() | CallServer() | ChangeFiles() | UseTool():
             return ""

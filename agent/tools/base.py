@@ -6,6 +6,7 @@ The gate judges the request; only the dispatcher calls `run`, and only with a `G
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -93,7 +94,22 @@ class UseTool:
     reason: str = ""
 
 
-Request = RunScript | FeedProgram | ChangeFiles | UseTool
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallServer:
+    """A tool of an MCP server, which does whatever it does with the power of that server."""
+
+    server: str
+    tool: str
+    arguments: JsonObject
+    cwd: str
+    reason: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"{self.server}.{self.tool} {json.dumps(self.arguments, ensure_ascii=False)}"
+
+
+Request = RunScript | FeedProgram | CallServer | ChangeFiles | UseTool
 
 
 def subject_of(request: Request) -> str:
@@ -185,6 +201,7 @@ class Tool(Protocol):
 
 __all__ = [
     "BadCall",
+    "CallServer",
     "ChangeFiles",
     "Emit",
     "FeedProgram",

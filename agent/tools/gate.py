@@ -9,7 +9,7 @@ from typing import assert_never, cast
 
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import SandboxSpec
-from agent.tools.base import ChangeFiles, FeedProgram, Request, RunScript, UseTool, subject_of
+from agent.tools.base import CallServer, ChangeFiles, FeedProgram, Request, RunScript, UseTool, subject_of
 from agent.tools.judgement import Judgement, confined
 from execpolicy.decision import Confinement, Decision, NetworkAccess, Part, SandboxMode, Scope, Verdict
 from execpolicy.engine import explain
@@ -55,6 +55,8 @@ class Gate:
             case FeedProgram():
                 arguments = {"program": request.program, "chars": request.text, "cwd": request.cwd}
                 verdict = _of_input(request, check_tool(None, tool, arguments, self._policy, context))
+            case CallServer():
+                return check_tool(request.server, request.tool, request.arguments, self._policy, context)
             case ChangeFiles():
                 context = replace(context, protected=(*context.protected, *_guarded(request)))
                 verdict = check_files(request.accesses, self._policy, context, outside=Decision.DENY)

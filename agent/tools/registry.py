@@ -14,6 +14,10 @@ class Registry:
     def __init__(self, tools: Sequence[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
 
+    def add(self, tools: Sequence[Tool]) -> None:
+        """Tools that were not known from the start. A name that is taken stays what it was."""
+        self._tools = {**{tool.name: tool for tool in tools}, **self._tools}
+
     @property
     def schemas(self) -> tuple[JsonObject, ...]:
         return tuple(tool.schema for tool in self._tools.values())
