@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +28,7 @@ class Begin:
 
     thread_id: str | None = None
     fork: bool = False
+    worktree: bool = False  # in a checkout of its own
 
     async def open(self, settings: Settings) -> Conversation:
         from agent.app.compose import compose
@@ -73,10 +74,11 @@ def execute(settings: Settings, begin: Begin, task: Task) -> int:
         if settings.scripted:
             _note(SCRIPTED)
 
-        async def run() -> Outcome:
+        async def run(settings: Settings) -> Outcome:
             return await run_task(await begin.open(settings), text, show, images=images, form=form)
 
-        outcome = asyncio.run(run())
+        with _checkout(settings, begin) as there:
+            outcome = asyncio.run(run(there))
         done = outcome.end is End.DONE
         if answer is not None and done:
             answer.write(outcome.last_message)
@@ -107,7 +109,7 @@ def converse(settings: Settings, begin: Begin, prompt: str | None, images: tuple
     if settings.scripted:
         screen.tell(SCRIPTED, "ask")
 
-    async def run() -> bool:
+    async def run(settings: Settings) -> bool:
         conversation = await begin.open(settings)
         front = Terminal(conversation, screen, source, record=str(settings.audit), images=urls)
         await front.run(prompt)
@@ -116,7 +118,29 @@ def converse(settings: Settings, begin: Begin, prompt: str | None, images: tuple
         # At a terminal the person saw how each task ended, and ended the session as one does.
         return front.terminated or (front.failed and not terminal)
 
-    return 1 if asyncio.run(run()) else 0
+    with _checkout(settings, begin) as there:
+        return 1 if asyncio.run(run(there)) else 0
+
+
+@contextlib.contextmanager
+def _checkout(settings: Settings, begin: Begin) -> Iterator[Settings]:
+    """The settings for where the work is done: here, or in a checkout that is made for it."""
+    if not begin.worktree:
+        yield settings
+        return
+    from agent.cli.worktree import make_worktree
+
+    made = make_worktree(settings.cwd)
+    _note(f"working in {made.path} (branch {made.branch})")
+    try:
+        cwd = made.path / settings.cwd.resolve().relative_to(made.repository.resolve())
+        if not cwd.is_dir():
+            raise UsageError(
+                f"`{settings.cwd}` is not in the last commit", "commit it, or work without --worktree"
+            )
+        yield replace(settings, cwd=cwd, workspace=made.path)
+    finally:
+        _note(made.settle())
 
 
 def _print_answer(text: str) -> None:

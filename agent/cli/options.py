@@ -89,6 +89,9 @@ Schema = Annotated[
     str | None,
     typer.Option("--output-schema", metavar="FILE", help="JSON Schema that the final message has to fit."),
 ]
+WorktreeOption = Annotated[
+    bool, typer.Option("--worktree", help="Work in a git worktree of its own, beside the repository.")
+]
 # What Codex's clients pass on for its own service. It changes nothing here.
 Ignored = Annotated[
     str | None, typer.Option("--thread-source", "--cyber-access-program", "--color", hidden=True)

@@ -25,6 +25,7 @@ from agent.cli.options import (
     Schema,
     Shared,
     SkipGit,
+    WorktreeOption,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def interactive(
     config: Override = None,
     profile: Profile = None,
     ephemeral: Ephemeral = False,
+    worktree: WorktreeOption = False,
     version: Version = False,
 ) -> None:
     """A coding agent whose every action passes a policy.
@@ -74,7 +76,7 @@ def interactive(
         profile=profile,
         ephemeral=ephemeral,
     )
-    _converse(shared.settings(interactive=True), Begin(), prompt, image)
+    _converse(shared.settings(interactive=True), Begin(worktree=worktree), prompt, image)
 
 
 def resume(
@@ -147,6 +149,7 @@ def exec_task(
     config: Override = None,
     profile: Profile = None,
     ephemeral: Ephemeral = False,
+    worktree: WorktreeOption = False,
     json: AsJson = False,
     last_message: LastMessage = None,
     output_schema: Schema = None,
@@ -174,7 +177,7 @@ def exec_task(
         fail_on=fail_on,
     )
     task = Task(prompt, tuple(image or ()), output_schema, last_message, as_json=json)
-    _execute(shared.settings(interactive=False), Begin(), task)
+    _execute(shared.settings(interactive=False), Begin(worktree=worktree), task)
 
 
 def exec_resume(

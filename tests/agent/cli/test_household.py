@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agent.llm.scripted import Calls, Says, ScriptedServer, Step, replay, respond
+from agent.llm.scripted import Calls, CallsCustom, Says, ScriptedServer, Step, replay, respond
 
 CANARY = "sk-canary-login-77f1"
 
@@ -214,3 +214,34 @@ def test_a_review_of_what_git_does_not_know_asks_no_model(place: Place) -> None:
         )
         place.run("review", "--base", "a", "--commit", "b", server=server, status=2)
         assert server.requests == []
+
+
+def test_a_worktree_keeps_the_work_apart(place: Place) -> None:
+    (place.project / "sub").mkdir()
+    (place.project / "sub" / "a.txt").write_text("one\n")
+    place.git("init", "-q", "-b", "main")
+    place.git("add", ".")
+    place.git("commit", "-qm", "x")
+    (place.project / ".git" / "hooks" / "post-checkout").write_text("#!/bin/sh\ntouch hooked\n")
+    (place.project / ".git" / "hooks" / "post-checkout").chmod(0o755)
+    patch = "*** Begin Patch\n*** Update File: a.txt\n@@\n-one\n+two\n*** End Patch\n"
+    with model(respond(CallsCustom("apply_patch", patch)), respond(Says("Done."))) as server:
+        done = place.run("exec", "--worktree", "--json", "-C", "sub", "go", server=server)
+    (tree,) = place.root.glob("project-agent-*")
+    assert f"git worktree remove {tree}" in done.stderr
+    assert (tree / "sub" / "a.txt").read_text() == "two\n"
+    assert (place.project / "sub" / "a.txt").read_text() == "one\n"
+    assert list(place.root.rglob("hooked")) == []
+    assert json.loads(done.stdout.splitlines()[0])["cwd"] == str(tree / "sub")
+    with model(respond(Says("Nothing."))) as server:
+        done = place.run("exec", "--worktree", "go", server=server)
+    assert "the worktree was removed" in done.stderr
+    assert list(place.root.glob("project-agent-*")) == [tree]
+    assert place.git("branch", "--list", "agent/*").count("agent/") == 1
+
+
+def test_a_worktree_needs_a_commit(place: Place) -> None:
+    with model() as server:
+        assert (
+            "needs a git repository" in place.run("exec", "--worktree", "go", server=server, status=2).stderr
+        )
