@@ -77,6 +77,8 @@ def plain(name: str, entry: Entry, argv: Argv) -> Carried:
     pad.roles(read)
     pad.operand_roles(read)
     pad.runs_code(read, argv[0])
+    if entry.default == "shell" and len(read.operands) <= entry.skip and not read.has(*entry.inert):
+        pad.unknown(f"`{name}` runs what its standard input says", argv[0], code=True)
     for option in read.options:
         if option.name.startswith("+"):
             pad.unknown(f"a command that `{name}` runs at its start", argv[option.at])

@@ -140,6 +140,8 @@ class Pad:
             self.unknown(f"program text ({what})", at, code=True)
         elif value is None:
             return
+        elif role is Role.WRITE and value.prefix[:1] in ("|", "!") and self.program == "strace":
+            self.unknown(f"{what} names a program", at)
         elif role in ACCESSES:
             self.touch(value, ACCESSES[role], what)
         elif role is Role.SHELL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from execpolicy.facts import Access, Effect, Word
 from execpolicy.shell.carriers_base import Carried, Pad
+from execpolicy.shell.carriers_hosts import ssh_setting
 from execpolicy.shell.carriers_options import Scan, known, scan_all, tail
 from execpolicy.shell.catalogue import Entry, Role
 
@@ -22,6 +23,8 @@ def copy(program: str, entry: Entry, argv: Argv) -> Carried:
     pad.doubts(read)
     pad.roles(read)
     remote = Effect.REMOTE in entry.effects
+    for setting in read.of("-o") if program == "scp" else ():
+        ssh_setting(pad, setting)
     operands = tuple(word for word in read.operands if not (remote and _elsewhere(word)))
     if remote and len(operands) != len(read.operands):
         last = read.operands[-1] if read.operands else None

@@ -117,9 +117,29 @@ def git(dispatch: Dispatch) -> Dispatch:
                 pad.unknown("`--exec-path` changes the programs of git", at)
             elif option.name in ("--git-dir", "--work-tree") and known(at) not in (".git", "."):
                 pad.unknown(f"`{option.name}` names another repository, whose settings may run programs", at)
+        if read.operands and known(read.operands[0]) == "config":
+            _kept_setting(pad, argv[read.rest :])
         return _behind(dispatch, pad, read, argv)
 
     return read_git
+
+
+def _kept_setting(pad: Pad, words: Argv) -> None:
+    """`git config KEY VALUE`: every git command from here on follows it."""
+    read = scan_all(words, pad.entry.options)
+    operands = [word for word in words if not word.prefix.startswith("-")]
+    if operands and known(operands[0]) in ("set", "get", "list", "unset"):
+        operands = operands[1:]
+    if len(operands) < 2 or read.has("--get", "--get-all", "--unset", "--get-regexp", "--list", "-l"):
+        return
+    files = [place for place, word in enumerate(operands) if "." in word.prefix and "/" not in word.prefix]
+    for place in files[:2] or [0]:
+        for value in operands[place + 1 : place + 2]:
+            key, text = known(operands[place]), known(value)
+            if key is None or (text is None and not _idle(pad.entry, key.lower(), "")):
+                pad.unknown("a setting of git that is not known", operands[place])
+            elif text is not None:
+                _git_setting(pad, Word.literal(f"{key}={text}", span=value.span))
 
 
 def _git_setting(pad: Pad, word: Word) -> None:
@@ -157,7 +177,7 @@ def ssh(program: str, entry: Entry, argv: Argv) -> Carried:
     pad.roles(more)
     for option in (*read.options, *more.options):
         if option.name == "-o" and option.value is not None:
-            _ssh_setting(pad, option.value)
+            ssh_setting(pad, option.value)
     rest = argv[read.rest - 1 :][more.rest :] if read.operands else ()
     if rest:
         joined_words(pad, rest)
@@ -166,7 +186,7 @@ def ssh(program: str, entry: Entry, argv: Argv) -> Carried:
     return pad.carried()
 
 
-def _ssh_setting(pad: Pad, word: Word) -> None:
+def ssh_setting(pad: Pad, word: Word) -> None:
     name = word.prefix.replace("=", " ", 1).split(" ", 1)[0].lower()
     if name in SSH_PROGRAMS and known(word) is not None:
         cut = len(name) + 1

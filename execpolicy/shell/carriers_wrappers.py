@@ -24,7 +24,7 @@ def _begin(program: str, entry: Entry, argv: Argv, *, operands: int = 0) -> tupl
 def _assignments(pad: Pad, argv: Argv) -> Argv:
     """Take NAME=VALUE words off the front. A word that may or may not be one stands for any number."""
     at = 0
-    while at < len(argv) and pad.assign(argv[at]):
+    while at < len(argv) and (pad.assign(argv[at]) or argv[at].prefix.startswith("=")):
         at += 1
     rest = argv[at:]
     if rest and rest[0].kind is not WordKind.LITERAL and not rest[0].prefix.strip():
@@ -38,6 +38,10 @@ def rest_of_line(program: str, entry: Entry, argv: Argv) -> Carried:
     """`nice -n 5 CMD`, `timeout 5 CMD`: options, skipped operands, then the command."""
     pad, read = _begin(program, entry, argv, operands=entry.skip)
     rest = argv[read.rest :]
+    if entry.optional_skip and read.operands:
+        # What is skipped may be missing, and options may stand behind it.
+        pad.argvs.append((*read.operands, *rest))
+        rest = rest[scan((argv[0], *rest), entry.options).rest - 1 :]
     if entry.skip and rest and known(rest[0]) == "--":
         rest = rest[1:]
     if entry.assigns:

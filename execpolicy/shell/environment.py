@@ -191,7 +191,8 @@ HOOKS: tuple[tuple[str, re.Pattern[str]], ...] = (
                 .*_LAUNCHER .*_HOOKS? .*_PLUGINS?(_.*)? .*_SCRIPT .*_BINARY .*_BIN GZIP BZIP2?
                 XZ_DEFAULTS ZSTD_.* POSIXLY_CORRECT ZIPOPT UNZIPOPT PARALLEL MANOPT TF_CLI_.+
                 TF_PLUGIN.* TERRAFORM_CONFIG
-                ANSIBLE_.+ HELM_.+ VAULT_.+ SQLITE_.+ MYSQL_.+ LIBGL_.+ QT_PLUGIN.* GTK_.*MODULES.*
+                ANSIBLE_.+ HELM_.+ VAULT_.+ BORG_.+ RESTIC_.+ RCLONE_.+
+                FZF_.+ KUBERNETES_.+ DOCKER_.+ SQLITE_.+ MYSQL_.+ LIBGL_.+ QT_PLUGIN.* GTK_.*MODULES.*
                 GIO_.* GST_.* VIMINIT EXINIT VIM VIMRUNTIME EMACS.* TMUX.* SCREENRC OPENSSL_.+
                 SSLKEYLOGFILE GNUPGHOME SSH_AUTH_SOCK SUDO_.+
             """

@@ -63,7 +63,7 @@ CARRIED = [
     ("ionice -c3 -n7 rm x", ["rm x"]),
     ("taskset -c 0,1 rm x", ["rm x"]),
     ("chrt -f 10 rm x", ["rm x"]),
-    ("setarch x86_64 -R rm x", ["-R rm x"]),
+    ("setarch x86_64 -R rm x", ["x86_64 -R rm x", "rm x"]),
     ("linux64 -R rm x", ["rm x"]),
     ("command rm x", ["rm x"]),
     ("command -p rm x", ["rm x"]),
