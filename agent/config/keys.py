@@ -17,7 +17,7 @@ class Kind(enum.Enum):
     PATHS = "a list of paths"
     SANDBOX = "read-only, workspace-write or full-access"
     CHOICE = "one of its choices"
-    TEXTS = "a table of texts"
+    TEXTS = "a table of header names and texts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

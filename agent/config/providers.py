@@ -100,6 +100,11 @@ def headers_of(about: Mapping[str, Entry], environ: Mapping[str, str]) -> tuple[
         for name, variable in _texts(about.get("env_headers"))
         if environ.get(variable)
     )
+    for name, value in found:
+        if not value.isprintable():
+            raise ConfigError(
+                f"the value of header `{name}` holds a line end or a control character", "set it again"
+            )
     return (*fixed, *found), tuple(value for _, value in found if len(value) >= LEAST_SECRET)
 
 

@@ -16,6 +16,7 @@ Value = str | int | float | bool | SandboxMode | tuple[Path, ...] | Texts
 
 # Codex's spelling of the widest mode is understood as well.
 _MODES = {mode.value: mode for mode in SandboxMode} | {"danger-full-access": SandboxMode.FULL_ACCESS}
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 _URL = re.compile(r"https?://[^\s/]+\S*\Z")
 
 
@@ -47,7 +48,8 @@ def read_value(key: Key, raw: object, base: Path) -> Value | Bad:
             return raw if isinstance(raw, str) and raw in key.choices else _bad(key, raw)
         case Kind.TEXTS:
             if not isinstance(raw, dict) or not all(
-                isinstance(one, str) and one.isprintable() for one in raw.values()
+                _HEADER.fullmatch(name) and isinstance(one, str) and one.isprintable()
+                for name, one in raw.items()
             ):
                 return _bad(key, raw)
             return tuple((str(name), one) for name, one in raw.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 
@@ -9,6 +10,7 @@ from agent.errors import SessionError
 from agent.sessions.store import SessionMeta, SessionStore, stamp
 
 MOST_NAME = 100  # characters
+_LIKE_ID = re.compile(r"[0-9a-fA-F-]{4,}")  # would stand for another session
 
 
 def fork(store: SessionStore, thread_id: str, meta: SessionMeta) -> str:
@@ -33,6 +35,8 @@ def rename(store: SessionStore, thread_id: str, name: str) -> None:
         raise SessionError(
             f"`{name[:MOST_NAME]}` cannot be a name", f"at most {MOST_NAME} characters that can be printed"
         )
+    if _LIKE_ID.fullmatch(name):
+        raise SessionError(f"`{name}` cannot be a name: it looks like an id", "take other letters")
     if name:
         for other in store.list(archived=None, limit=-1):
             if other.name == name and other.thread_id != thread_id:

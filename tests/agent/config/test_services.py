@@ -108,6 +108,8 @@ def test_a_provider_on_the_command_line(machine: Machine) -> None:
         (MINE + 'envkey = "X"', ":4: unknown key `model_providers.mine.envkey`", "did you mean `env_key`?"),
         (MINE + 'wire_api = "chat"', "`wire_api` must be responses", ""),
         ("[profiles.p]\nmodle = 1", ":2: unknown key `profiles.p.modle`", "did you mean `model`?"),
+        (MINE + 'http_headers = { "a b" = "c" }', "`http_headers` must be a table of header names", ""),
+        (MINE + 'http_headers = { a = "b\\r\\nc" }', "`http_headers` must be a table of header names", ""),
         ("profiles = 1", "`profiles` must hold tables", ""),
         ('model_reasoning_effort = "huge"', "must be none, minimal, low", ""),
         ('web_search = "yes"', "must be disabled, cached or live", ""),
@@ -118,6 +120,14 @@ def test_what_is_wrong_is_told(machine: Machine, user: str, says: str, helps: st
         machine.load(user)
     assert says in str(caught.value)
     assert helps in caught.value.help
+
+
+def test_a_header_from_the_environment_holds_one_line(machine: Machine) -> None:
+    user = 'model_provider = "mine"\n' + MINE + 'env_http_headers = { x-team = "TEAM" }\n'
+    assert machine.load(user, TEAM="a-long-secret").secrets == ("a-long-secret",)
+    assert machine.load(user, TEAM="7").secrets == ()
+    with pytest.raises(ConfigError, match="header `x-team`"):
+        machine.load(user, TEAM="a\r\nx-other: b")
 
 
 @pytest.mark.parametrize(

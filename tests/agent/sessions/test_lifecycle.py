@@ -156,7 +156,7 @@ def test_names(store: SessionStore) -> None:
     rename(store, first, "")
     rename(store, second, "the big one")
     assert store.find("the big one").thread_id == second
-    for wrong in ("x" * 101, "a\nb", "-x"):
+    for wrong in ("x" * 101, "a\nb", "-x", second, second[:8], "cafe"):
         with pytest.raises(SessionError, match="cannot be a name"):
             rename(store, first, wrong)
 
