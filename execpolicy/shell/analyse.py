@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from execpolicy.facts import ScriptFacts, Word
 from execpolicy.shell.lexer import Budget
+from execpolicy.shell.recursion import endless
 from execpolicy.shell.state import State
 from execpolicy.shell.walk import Walk
 from execpolicy.source import NOWHERE, Span
@@ -43,7 +44,7 @@ def _walked(text: str, go: Callable[[Walk, State], None], dialect: str) -> Scrip
     return ScriptFacts(
         text=text,
         commands=tuple(walk.commands),
-        unknowns=tuple(dict.fromkeys(walk.unknowns)),
+        unknowns=tuple(dict.fromkeys((*walk.unknowns, *endless(walk.commands)))),
         readable=walk.readable,
     )
 
