@@ -46,9 +46,9 @@ _TAKES = {
 }
 FILLERS = frozenset(_TAKES)
 _NAMING = {"read": "a", "printf": "v", "wait": "p"}
-_DECLARERS = frozenset({"declare", "typeset", "local", "readonly", "export"})
+DECLARERS = frozenset({"declare", "typeset", "local", "readonly", "export"})
 # Builtins that are looked at closely.
-CHANGERS = FILLERS | _DECLARERS | {"let", "unset", "trap"}
+CHANGERS = FILLERS | DECLARERS | {"let", "unset", "trap"}
 # Without these a program is looked for in the current folder.
 _NEEDED = frozenset({"PATH"})
 
@@ -56,7 +56,7 @@ _NEEDED = frozenset({"PATH"})
 def doubts_about(argv: tuple[Word, ...], state: State, arrays: Collection[str]) -> Iterator[str]:
     """Why a builtin may run code that hides in names or values."""
     name = argv[0].text
-    if name in _DECLARERS:
+    if name in DECLARERS:
         yield from _attributes(argv)
         yield from _compound(argv, arrays)
     elif name == "let":

@@ -91,6 +91,8 @@ def export(program: str, entry: Entry, argv: Argv) -> Carried:
         if text is None and not equals:
             pad.unknown(f"`{word.raw}` may set any variable", word)
             continue
+        if word.many:
+            pad.unknown(f"`{word.raw}` is split, and may set any variable", word)
         if name.startswith("-") or not equals:
             continue
         why = hook(name.rstrip("+").partition("[")[0], value if text is not None else None)

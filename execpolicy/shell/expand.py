@@ -108,6 +108,18 @@ class Expander:
             return [word for parts in expanded for word in self.fields(parts, node.raw, span)]
         return self.fields(node.parts, node.raw, span)
 
+    def is_kept_whole(self, node: WordNode) -> bool:
+        """Whether a word behind `export` is an assignment, which is neither split nor globbed."""
+        first = node.parts[0] if node.parts else None
+        return (
+            isinstance(first, Text)
+            and not first.quoted
+            and _LOOKS_ASSIGNED.match(first.text) is not None
+            and node.parts is not None
+            and not braces.may_expand(node.parts)
+            and "~" not in node.raw
+        )
+
     def one(self, node: WordNode) -> Word:
         """The value of an assignment, a word that is not split: no braces, no globs."""
         if node.parts is None:

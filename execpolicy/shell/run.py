@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from execpolicy.facts import Assignment, Carrier, CommandFacts, Effect, FileAccess, Unknown, Word, WordKind
-from execpolicy.shell.builtins import CHANGERS, doubts_about, named, note_changes, runs_any_time
+from execpolicy.shell.builtins import CHANGERS, DECLARERS, doubts_about, named, note_changes, runs_any_time
 from execpolicy.shell.carriers import Carried, ShellText, see_through
 from execpolicy.shell.dialects import may_be_eaten, reads_a_part
 from execpolicy.shell.expand import Expander
@@ -58,7 +58,11 @@ class Runner(Surface):
                 argv.append(Word(raw, raw, WordKind.LITERAL, raw, False, "", Span(word.start, word.end)))
                 continue
             self.parts(word.parts, state)
-            argv.extend(Expander(state, kind_of).words(word))
+            expander = Expander(state, kind_of)
+            if node.words[0].raw in DECLARERS and expander.is_kept_whole(word):
+                argv.append(expander.one(word))
+            else:
+                argv.extend(expander.words(word))
         files: tuple[FileAccess, ...] = ()
         stdin = state.stdin
         if node.redirects:
