@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 import re
@@ -65,7 +64,7 @@ def read_verifier(text: str) -> Verifier:
     try:
         name, id, key = text.strip().split("+", 2)
         data = base64.b64decode(key, validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         raise SealError(f"`{text[:80]}` is no key of a log", "it looks like `name+1234abcd+AQ...`") from None
     found = Verifier(name, data[1:])
     if data[:1] != _ED25519 or len(data) != 33 or found.id.hex() != id:
@@ -160,7 +159,7 @@ def read_checkpoint(note: str) -> Checkpoint | None:
         return None
     try:
         root = base64.b64decode(lines[2], validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one; so is text that is no ASCII
         return None
     return Checkpoint(lines[0], int(lines[1]), root) if len(root) == 32 else None
 
@@ -178,7 +177,7 @@ def _parted(note: str) -> tuple[str, list[tuple[str, bytes]]] | None:
             return None
         try:
             data = base64.b64decode(match[2], validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one; so is text that is no ASCII
             return None
         found.append((match[1], data))
     return f"{text}\n", found
