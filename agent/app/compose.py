@@ -43,6 +43,7 @@ from agent.tools.running import RunningCommands
 from agent.tools.shell import ShellLimits, ShellTool
 from agent.tools.stdin import InputTool
 from compliance import events as audit
+from compliance.checkpoint import Checkpointer, checkpointer
 from compliance.errors import AuditError
 from compliance.log import AuditLog
 from compliance.otel import Telemetry, telemetry_from_environment
@@ -239,11 +240,16 @@ def _record(
     def trouble() -> None:
         if telemetry is not None and telemetry.trouble:
             emit(Warned(telemetry.trouble, "look at the OTEL_* variables and at the collector"))
+        if signing is not None and signing.trouble:
+            emit(Warned(f"the audit log is not signed: {signing.trouble}", "see `agent audit verify`"))
 
+    signing: Checkpointer | None = None
     stack.callback(trouble)
     secrets = {*secret_values(os.environ), *settings.secrets}
     try:
-        sink = FanOut(Redactor(sorted(secrets)).event, AuditLog(settings.audit), *filter(None, (telemetry,)))
+        record = AuditLog(settings.audit)
+        signing = checkpointer(settings.audit)
+        sink = FanOut(Redactor(sorted(secrets)).event, record, *filter(None, (telemetry, signing)))
         stack.callback(sink.close)
         sink.record(
             audit.SessionStarted(
