@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from compliance.chain import START, FlawKind, seal
 from compliance.checkpoint import (
-    Checkpointer,
     advance,
     compare,
     own_verifier,
@@ -26,6 +25,7 @@ from compliance.log import AuditLog
 from compliance.note import SealError, Verifier, device_key, read_checkpoint, read_verifier
 from compliance.proof import check_proof, prove
 from compliance.segments import Head, pack_head, snapshot
+from compliance.signing import Checkpointer
 
 pytest.importorskip("cryptography")
 
