@@ -43,12 +43,12 @@ from agent.tools.running import RunningCommands
 from agent.tools.shell import ShellLimits, ShellTool
 from agent.tools.stdin import InputTool
 from compliance import events as audit
-from compliance.checkpoint import Checkpointer, checkpointer
 from compliance.errors import AuditError
 from compliance.log import AuditLog
 from compliance.otel import Telemetry, telemetry_from_environment
 from compliance.redact import Redactor
 from compliance.secrets import secret_values
+from compliance.signing import Checkpointer, checkpointer
 from compliance.sink import AuditSink, FanOut
 from execpolicy.decision import Decision, SandboxMode
 
@@ -249,7 +249,8 @@ def _record(
     try:
         record = AuditLog(settings.audit)
         signing = checkpointer(settings.audit)
-        sink = FanOut(Redactor(sorted(secrets)).event, record, *filter(None, (telemetry, signing)))
+        watching = (one for one in (telemetry, signing) if one is not None)
+        sink = FanOut(Redactor(sorted(secrets)).event, record, *watching)
         stack.callback(sink.close)
         sink.record(
             audit.SessionStarted(
