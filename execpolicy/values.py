@@ -102,7 +102,7 @@ def _define(cls: C, *, kw_only: bool, slots: bool, mutable: bool) -> C:
     made.__qualname__ = cls.__qualname__
 
     def __init__(self: object, *args: object, **named: object) -> None:
-        made.__init__ = _init(made, kw_only=kw_only)
+        made.__init__ = _init(made, kw_only=kw_only, mutable=mutable)
         made.__init__(self, *args, **named)
 
     made.__init__ = __init__
@@ -116,8 +116,8 @@ def _field(space: dict[str, Any], name: str) -> Field:
     return given if isinstance(given, Field) else Field(given, None, compare=True)
 
 
-def _init(cls: type, *, kw_only: bool) -> Callable[..., None]:
-    """`__init__` as somebody would write it, storing into the slots past `__setattr__`."""
+def _init(cls: type, *, kw_only: bool, mutable: bool) -> Callable[..., None]:
+    """`__init__` as somebody would write it; into what is frozen it stores past `__setattr__`."""
     words = ["self", "*"] if kw_only and _fields(cls) else ["self"]
     lines: list[str] = []
     names: dict[str, object] = {"MISSING": MISSING}
@@ -134,7 +134,7 @@ def _init(cls: type, *, kw_only: bool) -> Callable[..., None]:
             words.append(f"{name}=default_{name}")
         else:
             words.append(name)
-        lines.append(f"    set_{name}(self, {value})")
+        lines.append(f"    self.{name} = {value}" if mutable else f"    set_{name}(self, {value})")
     text = f"def __init__({', '.join(words)}):\n" + ("\n".join(lines) or "    pass")
     exec(text, names)
     made: Any = names["__init__"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -271,7 +272,7 @@ class Disk:
         return "/usr/bin/rm" if name == "rm" else None
 
     def real(self, path: str) -> str:
-        return path
+        return posixpath.normpath(path)
 
 
 @st.composite

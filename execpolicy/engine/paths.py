@@ -54,7 +54,9 @@ class FileView:
     @property
     def known(self) -> tuple[str, ...]:
         """Every name of the file."""
-        return tuple(dict.fromkeys(path for path in (self.path, self.real) if path is not None))
+        if self.path is None:
+            return () if self.real is None else (self.real,)
+        return (self.path,) if self.real is None or self.real == self.path else (self.path, self.real)
 
 
 def _below_home(raw: str) -> str | None:
