@@ -12,6 +12,7 @@ from functools import cache
 
 from agent import __version__
 from agent.app import policy
+from agent.app.helpers import run_helper
 from agent.app.host import Host, Stored
 from agent.app.observed import ObservedModel
 from agent.config.load import ensure_home
@@ -31,8 +32,9 @@ from agent.protocol.items import JsonObject
 from agent.sandbox.base import Sandbox
 from agent.sandbox.select import select
 from agent.sandbox.spec import SandboxSpec
+from agent.tools.agents import Helpers
 from agent.tools.approval import ApprovalDesk
-from agent.tools.base import Emit, UseTool
+from agent.tools.base import Emit, Tool, UseTool
 from agent.tools.dispatch import Dispatcher
 from agent.tools.edit import PatchTool
 from agent.tools.gate import Gate
@@ -93,18 +95,35 @@ def _thread(
         model = ObservedModel(model, telemetry)
     gate = Gate(in_force.policy, policy.context_maker(settings, in_force.files, environment), spec)
     running = RunningCommands()
-    dispatcher = Dispatcher(
-        session=stored.thread_id,
-        registry=_tools(settings, bash, environment, running),
-        gate=gate,
-        desk=desk,
-        sink=sink,
-        sandboxes=sandboxes,
-        emit=outbox.emit,
-    )
+
+    def dispatching(registry: Registry, emit: Emit) -> Dispatcher:
+        return Dispatcher(
+            session=stored.thread_id,
+            registry=registry,
+            gate=gate,
+            desk=desk,
+            sink=sink,
+            sandboxes=sandboxes,
+            emit=emit,
+        )
+
+    def trace(call_id: str) -> str | None:
+        return None if telemetry is None else telemetry.traceparent(stored.thread_id, call_id)
+
+    def tools(running: RunningCommands) -> tuple[Tool, ...]:
+        return _tools(settings, bash, environment, running, trace)
+
+    async def help(name: str, message: str) -> tuple[str, str]:
+        return await run_helper(parts, dispatching, tools, name, message)
+
+    helpers = Helpers(help)
+    cwd = str(settings.cwd)
+    registry = Registry((*tools(running), *helpers.tools(cwd, settings.tool_output_token_limit)))
+    dispatcher = dispatching(registry, outbox.emit)
     prepare = _servers(settings, environment, dispatcher.registry, outbox.emit, stack)
     stack.push_async_callback(dispatcher.aclose)
     stack.push_async_callback(running.close)  # first: what came of them is then recorded
+    stack.push_async_callback(helpers.close)
     parts = TurnParts(
         thread_id=stored.thread_id,
         model=model,
@@ -117,6 +136,7 @@ def _thread(
         compact_tokens=settings.compact_tokens or settings.context_window * 9 // 10,
         state=running.described,
         prepare=prepare,
+        halted=helpers.stop,
         max_steps=settings.max_steps,
         seconds=settings.turn_seconds,
         waited=lambda: desk.seconds_waited,
@@ -136,22 +156,24 @@ def _thread(
 
 
 def _tools(
-    settings: Settings, bash: str, environment: Callable[[], Mapping[str, str]], running: RunningCommands
-) -> Registry:
+    settings: Settings,
+    bash: str,
+    environment: Callable[[], Mapping[str, str]],
+    running: RunningCommands,
+    trace: Callable[[str], str | None],
+) -> tuple[Tool, ...]:
     cwd = str(settings.cwd)
     limits = ShellLimits(
         seconds=settings.command_seconds,
         output_tokens=settings.tool_output_token_limit,
         output_bytes=settings.output_bytes,
     )
-    return Registry(
-        (
-            ShellTool(bash=bash, cwd=cwd, environment=environment, running=running, limits=limits),
-            InputTool(running, output_tokens=settings.tool_output_token_limit),
-            PatchTool(cwd),
-            ImageTool(cwd),
-            PlanTool(cwd),
-        )
+    return (
+        ShellTool(bash=bash, cwd=cwd, environment=environment, running=running, limits=limits, trace=trace),
+        InputTool(running, output_tokens=settings.tool_output_token_limit),
+        PatchTool(cwd),
+        ImageTool(cwd),
+        PlanTool(cwd),
     )
 
 

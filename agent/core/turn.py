@@ -76,6 +76,7 @@ class TurnParts:
     compact_tokens: int = 0  # length at which the conversation is summed up; 0: never
     state: Callable[[], str] = str  # what a summary must not lose, beside what the conversation itself says
     prepare: Callable[[], Awaitable[None]] | None = None  # waited for before the first request
+    halted: Callable[[], None] | None = None  # told when a turn is ended from outside
     max_steps: int = 500
     seconds: float = 3600.0  # of one turn, waiting for a person not counted
     waited: Callable[[], float] = float  # seconds that somebody has been asked for
@@ -129,6 +130,8 @@ class Turn:
         if self._stopped is not None:
             return
         self._stopped = end
+        if self._parts.halted is not None:
+            self._parts.halted()
         if self._stream is not None:
             self._stream.cancel()
         for call in self._calls:

@@ -19,6 +19,10 @@ class Registry:
         self._tools = {**{tool.name: tool for tool in tools}, **self._tools}
 
     @property
+    def tools(self) -> tuple[Tool, ...]:
+        return tuple(self._tools.values())
+
+    @property
     def schemas(self) -> tuple[JsonObject, ...]:
         return tuple(tool.schema for tool in self._tools.values())
 

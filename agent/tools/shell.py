@@ -70,12 +70,14 @@ class ShellTool:
         environment: Callable[[], Mapping[str, str]],
         running: RunningCommands,
         limits: ShellLimits = ShellLimits(),
+        trace: Callable[[str], str | None] = lambda call_id: None,
     ) -> None:
-        """`environment` is the whole environment of a child."""
+        """`environment` is the whole environment of a child, but for the trace that its call belongs to."""
         self._bash = bash
         self._cwd = cwd
         self._environment = environment
         self._running = running
+        self._trace = trace
         self._limits = limits
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
@@ -174,6 +176,7 @@ class ShellTool:
             environment=self._environment,
             places=self._places,
             running=self._running,
+            trace=self._trace,
         )
 
     def _folder(self, arguments: _Arguments) -> str:
@@ -214,6 +217,7 @@ class _PreparedCommand:
     environment: Callable[[], Mapping[str, str]]
     places: asyncio.Semaphore
     running: RunningCommands
+    trace: Callable[[str], str | None]
 
     @property
     def request(self) -> RunScript:
@@ -226,7 +230,10 @@ class _PreparedCommand:
         shell = opens_shell(self.script)
         text = (DRIVER, "bash") if shell else (self.script,)
         argv = (self.bash, "--noprofile", "--norc", "-c", *text)
-        launch = Launch(argv=argv, cwd=self.cwd, env=dict(self.environment()))
+        env = dict(self.environment())
+        if (trace := self.trace(self.call.id)) is not None:
+            env["TRACEPARENT"] = trace
+        launch = Launch(argv=argv, cwd=self.cwd, env=env)
         live = _Live(self.call.id, emit)
         started = time.monotonic()
         session: Session | None = None

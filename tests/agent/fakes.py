@@ -213,6 +213,7 @@ class Rig:
     limits: ShellLimits = ShellLimits(seconds=20)
     env: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/bin:/bin"})
     tools: tuple[Any, ...] = ()
+    trace: Callable[[str], str | None] = lambda call_id: None
     max_steps: int = 50
     seconds: float = 60.0
 
@@ -228,6 +229,7 @@ class Rig:
             environment=lambda: child_environment(self.env),
             running=self.running,
             limits=self.limits,
+            trace=self.trace,
         )
         self.dispatcher = Dispatcher(
             session="thread-1",

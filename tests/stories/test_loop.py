@@ -117,6 +117,9 @@ async def test_the_request_is_what_the_service_expects(story: Any) -> None:
         "apply_patch",
         "view_image",
         "update_plan",
+        "spawn_agent",
+        "wait_agent",
+        "close_agent",
     ]
     assert second["input"][:4] == first["input"]
     assert [item["type"] for item in second["input"][4:]] == [

@@ -391,3 +391,10 @@ async def test_a_long_command_is_judged_without_holding_up_the_rest(tmp_path: Pa
     events = await rig.turn()
     ended = [event.call_id for event in of(CommandEnded, events)]
     assert ended == ["c2", "c1"]
+
+
+async def test_a_command_knows_the_trace_that_its_call_belongs_to(tmp_path: Path) -> None:
+    model = ScriptedModel([*runs("echo $TRACEPARENT", "c1"), *done()], done())
+    rig = Rig(model, tmp_path, trace=lambda call_id: f"00-{call_id}")
+    await rig.turn()
+    assert model.outputs()["c1"].endswith("Output:\n00-c1\n")
