@@ -147,7 +147,14 @@ def _memory(path: Path, cache: Path) -> float:
 
 def processes(runs: int, folder: Path) -> None:
     env = {**os.environ, "AGENT_HOME": str(folder / "home")}
-    work = {"python -I -c pass": command([sys.executable, "-I", "-c", "pass"])}
+    work = {
+        "python -I -c pass": command([sys.executable, "-I", "-c", "pass"]),
+        "python -I -c 'import json, typing'": command([sys.executable, "-I", "-c", "import json, typing"]),
+    }
+    script = folder / "script.rules"
+    script.write_text(prefix_text(10), encoding="utf-8")
+    base = [sys.executable, "-I", "-m", "execpolicy", "check", "--rules", str(script)]
+    work["policy check --script, 10 rules, cache warm"] = command([*base, "--script", SCRIPT], env)
     for size in (10, 10_000, 100_000):
         path = folder / f"{size}.rules"
         path.write_text(prefix_text(size), encoding="utf-8")
