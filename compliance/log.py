@@ -6,6 +6,7 @@ with one write, and moves the head. What a crash or another hand left behind is 
 
 from __future__ import annotations
 
+import enum
 import errno
 import fcntl
 import hashlib
@@ -43,14 +44,27 @@ from compliance.segments import (
     pack_head,
     segment_name,
     segment_number,
+    segments,
     unpack_head,
 )
 from execpolicy.decision import Decision
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 LOCK_SECONDS: Final = 5.0
+QUOTA_RESERVE: Final = 64 * 1024  # above the quota, for gaps and ends of sessions
 _APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _datasync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
+
+
+class Effort(enum.Enum):
+    """What happens to a call that cannot be recorded."""
+
+    REQUIRED = "required"  # it does not run
+    BEST = "best-effort"  # it runs, and a gap is recorded as soon as that can be done
+
+
+class _QuotaUsed(OSError):
+    """The log may not grow any more."""
 
 
 def must_be_durable(event: AuditEvent) -> bool:
@@ -78,8 +92,13 @@ class AuditLog:
         clock: Callable[[], str] = utc_now,
         segment_bytes: int = SEGMENT_BYTES,
         lock_seconds: float = LOCK_SECONDS,
+        effort: Effort = Effort.REQUIRED,
+        quota_bytes: int = 0,
     ) -> None:
-        """Make the folder if need be; AuditError when it cannot be written."""
+        """Make the folder if need be; AuditError when it cannot be written.
+
+        No record begins beyond `quota_bytes` (0: no quota), gaps and ends of sessions in a small reserve excepted.
+        """
         self._folder = folder
         self._clock = clock
         self._segment_bytes = segment_bytes
@@ -90,6 +109,11 @@ class AuditLog:
         self._segment = -1
         self._lost = 0  # events that could not be written since the last that could
         self._lost_why = ""
+        self._effort = effort
+        self._quota = quota_bytes
+        self._quota_told = False  # in the log, since it was reached
+        self._older: tuple[str, int] = ("", 0)  # a segment, and the bytes of all others
+        self.trouble = ""  # why something was not recorded, whatever came of it
         self._closed = False
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,7 +135,10 @@ class AuditLog:
             raise
 
     def record(self, event: AuditEvent) -> int:
-        """Append `event`; its number when it is written. AuditError when it cannot be."""
+        """Append `event`; its number when it is written.
+
+        When it cannot be: AuditError where the record is required, 0 with best effort.
+        """
         with self._mutex:
             if self._closed:
                 raise AuditError("the audit log is closed", "open it again")
@@ -119,22 +146,71 @@ class AuditLog:
                 self._lock()
                 try:
                     self._take_up()
-                    if self._lost:
-                        self._append(Gap("", GapKind.UNWRITTEN, self._lost_why, count=self._lost))
-                        self._lost = 0
-                    self._append(event)
+                    self._write(event)
                     return self._head.seq
                 finally:
                     self._unlock()
             except OSError as error:
-                self._lost += 1
-                self._lost_why = f"could not be written: {os.strerror(error.errno or errno.EIO)}"
-                raise _cannot_write(self._folder, error) from error
+                return self._unwritten(_cannot_write(self._folder, error), error)
+            except AuditError as error:
+                return self._unwritten(error, error)
+
+    def _unwritten(self, told: AuditError, cause: OSError | AuditError) -> int:
+        why = os.strerror(cause.errno or errno.EIO) if isinstance(cause, OSError) else str(cause)
+        self._lost += 1
+        self._lost_why = f"could not be written: {'quota used up' if isinstance(cause, _QuotaUsed) else why}"
+        self.trouble = str(told)
+        if self._effort is Effort.BEST:
+            return 0
+        raise told from cause
+
+    def _write(self, event: AuditEvent) -> None:
+        if self._quota and self._used() >= self._quota:
+            if not isinstance(event, Gap | SessionEnded) or self._used() >= self._quota + QUOTA_RESERVE:
+                self._tell_quota()
+                raise _QuotaUsed(errno.EDQUOT, f"its quota of {self._quota} bytes is used up")
+        else:
+            self._quota_told = False
+        self._write_gap()
+        self._append(event)
+
+    def _tell_quota(self) -> None:
+        if not self._quota_told and self._used() < self._quota + QUOTA_RESERVE:
+            then = "run unrecorded" if self._effort is Effort.BEST else "are refused"
+            why = f"the quota of {self._quota} bytes is used up; calls {then} from here on"
+            self._append(Gap("", GapKind.UNWRITTEN, why))
+            self._quota_told = True
+
+    def _write_gap(self) -> None:
+        if self._lost:
+            went = "; the calls ran all the same" if self._effort is Effort.BEST else ""
+            self._append(Gap("", GapKind.UNWRITTEN, f"{self._lost_why}{went}", count=self._lost))
+            self._lost = 0
+
+    def _used(self) -> int:
+        """Bytes of all segments."""
+        if self._older[0] != self._head.segment:
+            others = (path for path in segments(self._folder) if path.name != self._head.segment)
+            self._older = (self._head.segment, sum(path.stat().st_size for path in others))
+        return self._older[1] + self._head.size
+
+    def _last_words(self) -> None:
+        """Say what was not recorded, if there is room for that by now."""
+        with suppress(OSError, AuditError):
+            self._lock()
+            try:
+                self._take_up()
+                if not self._quota or self._used() < self._quota + QUOTA_RESERVE:
+                    self._write_gap()
+            finally:
+                self._unlock()
 
     def close(self) -> None:
         with self._mutex:
             if self._closed:
                 return
+            if self._lost:
+                self._last_words()
             with suppress(OSError):  # what had to be durable is; the rest is for the kernel
                 os.fsync(self._segment)
                 os.fsync(self._head_fd)
@@ -277,6 +353,9 @@ class AuditLog:
 
 
 def _cannot_write(folder: Path, error: OSError) -> AuditError:
+    if isinstance(error, _QuotaUsed):
+        remedy = "raise `audit.max_bytes`, or move the folder to an archive: a new log begins"
+        return AuditError(f"cannot write the audit log in `{folder}`: {error.strerror}", remedy)
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
             remedy = "free some space there, or move AGENT_HOME to a disk that has some"

@@ -14,7 +14,7 @@ class AuditSink(Protocol):
         """Record `event` and return its sequence number.
 
         When this returns the event is written. Raises `compliance.errors.AuditError` when it cannot be:
-        then what the event speaks of must not run.
+        then what the event speaks of must not run. 0: it is not written, and was not required to be.
         """
         ...
 

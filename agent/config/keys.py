@@ -230,6 +230,21 @@ KEYS = (
         project=True,
         about="most model requests in one turn",
     ),
+    Key(
+        name="audit.mode",
+        field="audit_mode",
+        kind=Kind.CHOICE,
+        choices=("required", "best-effort"),
+        about="what cannot be recorded does not run, or runs and leaves a gap in the record",
+    ),
+    Key(
+        name="audit.max_bytes",
+        field="audit_bytes",
+        kind=Kind.INTEGER,
+        least=1 << 20,
+        most=1 << 50,
+        about="quota of the audit record; unset: none",
+    ),
 )
 
 PROVIDER_KEYS = (  # below [model_providers.NAME]

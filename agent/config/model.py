@@ -65,6 +65,9 @@ class Settings:
     context_window: int = 272_000  # tokens that the model can hold
     compact_tokens: int = 0  # length at which a conversation is summed up; 0: nine tenths of the window
 
+    audit_mode: str = "required"
+    audit_bytes: int = 0  # quota of the audit record; 0: none
+
     servers: tuple[McpServer, ...] = ()  # MCP servers whose tools the model gets
     profile: str = ""  # the profile in force
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what no child, log or record may hold

@@ -17,8 +17,9 @@ import pytest
 
 from compliance.chain import FlawKind, Verification
 from compliance.errors import AuditError, RecordError
-from compliance.events import Approved, Decided, Outcome, Ran, Refused, Reply, SessionEnded
-from compliance.log import AuditLog, must_be_durable
+from compliance.events import Approved, Decided, Gap, Outcome, Ran, Refused, Reply, SessionEnded
+from compliance.log import QUOTA_RESERVE, AuditLog, Effort, must_be_durable
+from compliance.query import Entry, Filter, entries
 from compliance.segments import modes_open_to_others, snapshot, verify
 from execpolicy.decision import Decision, Verdict
 
@@ -286,7 +287,7 @@ def test_a_held_lock_does_not_hang(tmp_path: Path) -> None:
         with pytest.raises(AuditError, match="held by another process"):
             log.record(refused())
         assert time.monotonic() - start < 2
-    assert log.record(refused()) == 1
+    assert log.record(refused()) == 2  # after the gap
     log.close()
 
 
@@ -294,7 +295,7 @@ def test_a_record_too_long_is_refused_and_the_log_goes_on(tmp_path: Path) -> Non
     log = AuditLog(tmp_path)
     with pytest.raises(AuditError, match="longer than"):
         log.record(Refused("s", "c", "x" * 5_000_000))
-    assert log.record(refused()) == 1
+    assert log.record(refused()) == 2  # after the gap
     log.close()
     with pytest.raises(AuditError, match="closed"):
         log.record(refused())
@@ -341,3 +342,48 @@ def test_what_must_survive_a_power_cut(
 def test_no_log_is_a_clear_message(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="no audit log in"):
         snapshot(tmp_path / "none")
+
+
+def test_a_quota_refuses_with_one_gap_and_leaves_room_for_the_end(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, segment_bytes=900, quota_bytes=2500)
+    written = 0
+    with pytest.raises(AuditError, match="quota of 2500 bytes is used up") as caught:
+        for number in range(100):
+            log.record(Refused("s", f"c{number}", "no"))
+            written += 1
+    assert "audit.max_bytes" in caught.value.help
+    for _ in range(3):
+        with pytest.raises(AuditError):
+            log.record(Refused("s", "again", "no"))
+    log.record(SessionEnded("s", "done"))
+    log.close()
+    found = [entry.event for entry in entries(snapshot(tmp_path), Filter()) if isinstance(entry, Entry)]
+    assert [type(event) for event in found] == [*[Refused] * written, Gap, Gap, SessionEnded]
+    assert [event.count for event in found if isinstance(event, Gap)] == [0, 4]
+    assert verify(snapshot(tmp_path)).intact
+    with pytest.raises(AuditError):
+        AuditLog(tmp_path, quota_bytes=2500).record(Refused("s", "new", "no"))
+    roomy = AuditLog(tmp_path, quota_bytes=5000)
+    assert roomy.record(Refused("s", "room", "no")) > written
+
+
+def test_best_effort_goes_on_and_says_at_the_end_what_is_missing(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, quota_bytes=600, effort=Effort.BEST)
+    numbers = [log.record(Refused("s", f"c{number}", "no")) for number in range(9)]
+    assert numbers[0] == 1
+    assert numbers[-1] == 0
+    assert "quota" in log.trouble
+    log.close()
+    found = [entry.event for entry in entries(snapshot(tmp_path), Filter()) if isinstance(entry, Entry)]
+    gaps = [event for event in found if isinstance(event, Gap)]
+    assert gaps[-1].count == numbers.count(0)
+    assert "ran all the same" in gaps[-1].reason
+
+
+def test_a_quota_never_grows_beyond_its_reserve(tmp_path: Path) -> None:
+    for _ in range(400):
+        log = AuditLog(tmp_path, quota_bytes=300, effort=Effort.BEST)
+        log.record(Refused("s", "c", "no"))
+        log.record(Refused("s", "c", "no"))
+        log.close()
+    assert snapshot(tmp_path).bytes < 300 + QUOTA_RESERVE + 2000
