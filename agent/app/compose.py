@@ -46,7 +46,7 @@ from agent.tools.shell import ShellLimits, ShellTool
 from agent.tools.stdin import InputTool
 from compliance import events as audit
 from compliance.errors import AuditError
-from compliance.log import AuditLog
+from compliance.log import AuditLog, Effort
 from compliance.otel import Telemetry, telemetry_from_environment
 from compliance.redact import Redactor
 from compliance.secrets import secret_values
@@ -262,14 +262,18 @@ def _record(
     def trouble() -> None:
         if telemetry is not None and telemetry.trouble:
             emit(Warned(telemetry.trouble, "look at the OTEL_* variables and at the collector"))
+        if record is not None and record.trouble:
+            emit(Warned(f"not all is recorded: {record.trouble}", "`agent audit verify` lists the gaps"))
         if signing is not None and signing.trouble:
             emit(Warned(f"the audit log is not signed: {signing.trouble}", "see `agent audit verify`"))
 
+    record: AuditLog | None = None
     signing: Checkpointer | None = None
     stack.callback(trouble)
     secrets = {*secret_values(os.environ), *settings.secrets}
     try:
-        record = AuditLog(settings.audit)
+        effort = Effort(settings.audit_mode)
+        record = AuditLog(settings.audit, effort=effort, quota_bytes=settings.audit_bytes)
         signing = checkpointer(settings.audit)
         watching = (one for one in (telemetry, signing) if one is not None)
         sink = FanOut(Redactor(sorted(secrets)).event, record, *watching)
