@@ -12,9 +12,9 @@ from functools import cache
 
 from agent import __version__
 from agent.app import policy
-from agent.app.helpers import run_helper
 from agent.app.host import Host, Stored
 from agent.app.observed import ObservedModel
+from agent.app.underling import run_helper
 from agent.config.load import ensure_home
 from agent.config.model import CODEX_KEY_VARIABLE, Settings
 from agent.core import instructions
