@@ -58,8 +58,20 @@ def started(thread: str | None) -> tuple[int, int]:
     return pid, read
 
 
-def told(read: int) -> list[dict[str, Any]]:
+def follow(read: int, lines: int, seconds: float) -> bytes:
+    """What is told until `lines` lines have come."""
     data = b""
+    until = time.monotonic() + seconds
+    while data.count(b"\n") < lines and select.select([read], [], [], max(until - time.monotonic(), 0))[0]:
+        piece = os.read(read, 1 << 16)
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def told(data: bytes, read: int) -> list[dict[str, Any]]:
+    """Every whole line, those included that still lie in the pipe of the killed one."""
     while piece := os.read(read, 1 << 16):
         data += piece
     os.close(read)
@@ -96,13 +108,12 @@ while seen["kills"] < KILLS:
     if seen["kills"] % 10 == 0:
         thread, acknowledged = None, []
     pid, read = started(thread)
-    if CHANCE.random() < 0.85:  # most after the first word, some before it
-        select.select([read], [], [], 5)
-        time.sleep(CHANCE.random() * 0.12)
-    else:
-        time.sleep(CHANCE.random() * 0.05)
+    # Most in the middle of their work, however fast the machine is, and some before it.
+    lines = CHANCE.randint(1, 10) if CHANCE.random() < 0.85 else 0
+    data = follow(read, lines, 10)
+    time.sleep(CHANCE.random() * 0.03)
     os.kill(pid, signal.SIGKILL)
-    events = told(read)
+    events = told(data, read)
     _, status = os.waitpid(pid, 0)
     if not os.WIFSIGNALED(status):
         seen["wrong"].append(f"ended by itself: {events[-3:]}")
