@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass, field
 
 from agent.process.pty import Session
+from agent.sandbox.spec import SandboxSpec
 
 MOST_RUNNING = 16
 HISTORY = 64_000  # characters that one shell may be given in all
@@ -22,6 +23,7 @@ class Running:
     session: Session
     shell: bool
     call_id: str
+    spec: SandboxSpec  # what it is confined to
     history: str = ""  # of a shell: every text it was given
     held: str = ""  # of a shell: the start of a line whose end has not come
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -33,12 +35,14 @@ class RunningCommands:
     def __init__(self) -> None:
         self._running: dict[int, Running] = {}
 
-    def add(self, command: str, cwd: str, session: Session, *, shell: bool, call_id: str) -> Running:
+    def add(
+        self, command: str, cwd: str, session: Session, spec: SandboxSpec, *, shell: bool, call_id: str
+    ) -> Running:
         """Give it a number. It stays known until it has ended and that was told."""
         for old in [one for one in self._running.values() if not one.session.running][:-MOST_RUNNING]:
             self.forget(old)
         number = next(n for n in iter(lambda: random.randint(1000, 99_999), 0) if n not in self._running)
-        running = Running(number, command, cwd, session, shell, call_id)
+        running = Running(number, command, cwd, session, shell, call_id, spec)
         self._running[number] = running
         return running
 

@@ -256,10 +256,12 @@ class _PreparedCommand:
             if session is not None:
                 await session.stop()
             return self._cut_off(live.text, time.monotonic() - started)
-        return self._goes_on(session, shell=shell) if outcome is None else self._ran(outcome)
+        return self._goes_on(session, grant, shell=shell) if outcome is None else self._ran(outcome)
 
-    def _goes_on(self, session: Session, *, shell: bool) -> Ran:
-        running = self.running.add(self.script, self.cwd, session, shell=shell, call_id=self.call.id)
+    def _goes_on(self, session: Session, grant: Grant, *, shell: bool) -> Ran:
+        running = self.running.add(
+            self.script, self.cwd, session, grant.spec, shell=shell, call_id=self.call.id
+        )
         text, omitted, size = session.fresh()
         ending = f"Process running with session ID {running.number}"
         if shell:

@@ -15,14 +15,20 @@ import msgspec
 
 from agent.protocol.events import Event, Refusal, Status, ToolEnded
 from agent.protocol.items import JsonObject
+from agent.sandbox.spec import SandboxSpec
 from agent.tools.arguments import read_arguments
 from agent.tools.base import BadCall, Emit, FeedProgram, Grant, Prepared, Ran, RunScript, ToolCall, UseTool
 from agent.tools.bounds import bounded
 from agent.tools.frame import frame, shorten
 from agent.tools.running import HISTORY, Running, RunningCommands
+from execpolicy.decision import SandboxMode
 
 NAME = "write_stdin"
 INTERRUPT, END = "\x03", "\x04"
+_TOO_FREE = (
+    f"{NAME} rejected: this is to run under a stricter sandbox than the shell has. Nothing was given; run it as a "
+    "command of its own with exec_command."
+)
 MOST_INPUT = 32_000  # characters of one call
 
 
@@ -202,6 +208,8 @@ class _PreparedInput:
                 case "\x04":
                     await session.write(END.encode())
                 case _:
+                    if running.shell and self.text and not _confined_enough(running.spec, grant.spec):
+                        return self._ran(_TOO_FREE, Status.FAILED, time.monotonic() - started)
                     note = await self._give()
             await session.wait(self.seconds)
         except asyncio.CancelledError:
@@ -252,6 +260,13 @@ class _PreparedInput:
 
     def not_run(self, status: Status, refusal: Refusal | None, message: str) -> Event:
         return self._event(status, message, why=refusal)
+
+
+def _confined_enough(has: SandboxSpec, asked: SandboxSpec) -> bool:
+    """A shell that has `has` may run what is to run under `asked`."""
+    power = (SandboxMode.READ_ONLY, SandboxMode.WORKSPACE_WRITE, SandboxMode.FULL_ACCESS)
+    narrow = power.index(has.mode) <= power.index(asked.mode)
+    return narrow and (asked.network or not has.network)
 
 
 def _ending(running: Running) -> str:

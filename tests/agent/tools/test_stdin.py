@@ -274,3 +274,32 @@ def test_a_rule_about_the_command_tool_holds_for_what_a_shell_is_given(
     assert (
         gate.judge("write_stdin", RunScript(script="ls secret\n", cwd="/")).verdict.decision is Decision.DENY
     )
+
+
+async def test_a_shell_runs_nothing_that_is_to_be_confined_more_than_it_is(
+    real_gate: Callable[[str], Any], tmp_path: Path
+) -> None:
+    gate = real_gate(
+        'prefix_rule(pattern = [["bash", "echo"]], decision = "allow")\n'
+        'prefix_rule(pattern = ["touch"], decision = "allow", sandbox = "read-only")\n'
+    )
+    model = Talk(*steps(runs("bash", "c1"), feed("touch made\n", "c2"), feed("echo fine\n", "c3")))
+    rig = Rig(model, tmp_path, judge=gate)
+    await rig.turn()
+    await rig.close()
+    assert "stricter sandbox than the shell has" in shown(model, "c2")
+    assert not (tmp_path / "made").exists()
+    assert "fine" in shown(model, "c3")
+
+
+async def test_a_shell_that_was_let_out_takes_nothing_that_was_not(
+    real_gate: Callable[[str], Any], tmp_path: Path
+) -> None:
+    gate = real_gate('prefix_rule(pattern = [["bash", "echo"]], decision = "allow")\n')
+    out = runs("bash", "c1", sandbox_permissions="require_escalated", justification="why not")
+    model = Talk(*steps(out, feed("echo out > made\n", "c2")))
+    rig = Rig(model, tmp_path, judge=gate)
+    await rig.turn()
+    await rig.close()
+    assert "stricter sandbox" in shown(model, "c2")
+    assert not (tmp_path / "made").exists()
