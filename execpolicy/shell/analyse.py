@@ -35,7 +35,7 @@ def analyse_argv(argv: Sequence[str]) -> ScriptFacts:
 def _walked(text: str, go: Callable[[Walk, State], None], dialect: str) -> ScriptFacts:
     walk = _walk(go, Walk(Budget()), State(dialect=dialect))
     removes = not walk.removed.isdisjoint(walk.defined)
-    if removes or walk.trapped:
+    if walk.readable and (removes or walk.trapped):
         # What stands later in the text may run before what was walked first: once more, with less taken for certain.
         again = State(dialect=dialect)
         if walk.trapped:

@@ -27,6 +27,8 @@ _BLANK = late_pattern(r"[ \t\n]+")
 _TILDE = late_pattern(r"~[^/]*")
 _LOOKS_ASSIGNED = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _MAGIC = late_pattern(r"[*?\[]")
+MAX_EXPANDED = 4000  # characters of one word that values may fill
+MAX_PIECES = 16  # words that the values in one word may become
 
 Typed = Callable[[Substitution], WordKind]
 
@@ -221,6 +223,9 @@ class Expander:
 
     def value(self, value: str, fields: list[_Field], *, quoted: bool) -> None:
         """A value that is certain."""
+        if fields[-1].length > MAX_EXPANDED:
+            fields[-1].add_unknown("a word that is too long", WordKind.UNKNOWN, many=not quoted)
+            return
         if quoted:
             fields[-1].add(value)
             return
@@ -228,6 +233,9 @@ class Expander:
             fields[-1].add_unknown("variable that may be split", WordKind.UNKNOWN, many=True)
             return
         pieces = _BLANK.split(value)
+        if len(pieces) > MAX_PIECES or len(fields) > MAX_PIECES:
+            fields[-1].add_unknown("variable of many words", WordKind.UNKNOWN, many=True)
+            return
         for index, piece in enumerate(pieces):
             if index and fields[-1].present:
                 fields.append(_Field())

@@ -51,6 +51,7 @@ FICKLE = frozenset(
     ]
 )
 MAX_VARIABLES = 256  # beyond that no value is kept
+MAX_VALUE = 1024  # characters; `x=$x$x` doubles at each step
 
 
 @slotted
@@ -99,7 +100,7 @@ class State:
 
     def set(self, name: str, value: str | None) -> None:
         """`value` None: set to something that is not known."""
-        if name in self.frozen or self.interrupted:
+        if name in self.frozen or self.interrupted or (value is not None and len(value) > MAX_VALUE):
             value = None
         if name not in self.touched:
             if len(self.touched) >= MAX_VARIABLES:

@@ -40,6 +40,7 @@ from execpolicy.shell.tree import (
 from execpolicy.source import Span
 
 MAX_UNROLLED = 200  # commands; in longer scripts a loop variable is not certain
+MAX_FUNCTIONS = 2000
 MAX_ROUNDS = 16  # of loops over words that are certain, one in the other
 
 
@@ -173,6 +174,8 @@ class Walk(Runner):
                 body.forget()
                 body.cwd = Word.unknown("folder of the caller")
                 self.defined.add(command.name)
+                if len(self.defined) > MAX_FUNCTIONS:
+                    raise Full
                 state.define(command.name, certain=True)
                 body.define(command.name, certain=True)
                 self.command(command.body, body)

@@ -156,6 +156,12 @@ HOSTILE = {
     "redirections": "<a " * 330_000,
     "tildes": "~a:" * 330_000,
     "ansi": "$'\\x61'" * 140_000,
+    "doubling-values": "x=aaaaaaaaaa\n" + "x=$x$x\n" * 100_000 + "p $x",
+    "split-values": "x='" + "a " * 100_000 + "'\n" + "p $x\n" * 40_000,
+    "split-values-of-few-words": "x='" + "a " * 15 + "'\n" + "p $x\n" * 100_000,
+    "long-values": "x=" + "a" * 1000 + "\np " + "$x" * 400_000,
+    "removed-functions": "".join(f"f{i}() {{ p; }}; unset -f f{i}\n" for i in range(25_000)),
+    "traps": "trap 'x=1' DEBUG; x=ls; $x\n" * 30_000,
 }  # fmt: skip
 
 
