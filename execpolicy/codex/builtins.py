@@ -273,16 +273,16 @@ def _host(text: str) -> str:
         raise _bad_host("must be a hostname or IP literal (without scheme or path)")
     if host.startswith("["):
         inside, closed, behind = host[1:].partition("]")
-        if not closed or not inside:
+        if not closed:
             raise _bad_host("has an invalid bracketed IPv6 literal")
         if behind and not (behind[0] == ":" and behind[1:].isascii() and behind[1:].isdigit()):
-            raise _bad_host(f"contains an unsupported suffix: {host}")
+            raise _bad_host(f"contains an unsupported suffix: {text}")
         host = inside
     elif host.count(":") == 1:
         name, _, port = host.partition(":")
         if name and port.isascii() and port.isdigit():
             host = name
-    host = host.rstrip(".").lower() if host.isascii() else _ascii_lower(host.rstrip("."))
+    host = _ascii_lower(host.rstrip(".").strip(WHITE))
     if not host:
         raise _bad_host("cannot be empty")
     if "*" in host:

@@ -68,22 +68,15 @@ def main() -> None:
 
     sys.path.insert(0, __file__.rsplit("/", 3)[0] if "/" in __file__ else "")
     from execpolicy.codex.builtins import Given, Recorder, RuleError
-    from execpolicy.codex.dialect import (
-        PLACE,
-        Rewritten,
-        excerpt,
-        line_of,
-        message_of,
-        place_of,
-        reworded_value,
-        rewritten,
-    )
+    from execpolicy.codex.dialect import PLACE, excerpt, line_of, message_of, place_of
+    from execpolicy.codex.grammar import mistake, value_mistake
+    from execpolicy.codex.strings import Rewritten, rewritten
 
     def given(value: list[Any]) -> Given:
         kind, text, payload = value
         return Given(
             kind=kind,
-            repr=text,
+            repr=text.replace(f"{PRELUDE_PATH}.", ""),
             text=payload if isinstance(payload, str) else None,
             items=tuple(map(given, payload)) if isinstance(payload, list) else None,
             truth=payload if isinstance(payload, bool) else None,
@@ -107,22 +100,25 @@ def main() -> None:
             tree = error
             found = PLACE.search(str(error))
             first_bad = int(found["line"]) if found else 0
-        for at, value in program.values:
-            if isinstance(tree, starlark.StarlarkError) and place_of(text, at)[0] > first_bad:
+        for braces in program.values:
+            if isinstance(tree, starlark.StarlarkError) and place_of(text, braces.at)[0] > first_bad:
                 break
-            try:
-                starlark.parse("value", f"({value})", dialect)
-                if value.strip():
-                    continue
-                message, column = "", 2
-            except starlark.StarlarkError as error:
-                found = PLACE.search(str(error))
-                message, column = message_of(str(error)), int(found["column"]) if found else 2
-            message = reworded_value(message, f"({value}"[: column - 1])
-            line, place = place_of(text, at + column - 2)
-            raise ValueError(f"{message}\n{excerpt(text, path, line, place, 1)}")
+            message, column = braces.wrong, 2
+            if message is None:
+                try:
+                    starlark.parse("value", f"({braces.value})", dialect)
+                    message = value_mistake(braces.value)  # which is stricter
+                except starlark.StarlarkError as error:
+                    found = PLACE.search(str(error))
+                    message = value_mistake(braces.value) or message_of(str(error))
+                    column = int(found["column"]) if found else 2
+            if message is not None:
+                line, place = place_of(text, braces.at + column - 2)
+                raise ValueError(f"{message}\n{excerpt(text, path, line, place, 1)}")
         if isinstance(tree, starlark.StarlarkError):
             raise tree
+        if refused := mistake(text):
+            raise ValueError(refused)
         try:
             # The value of the last expression would be converted, which not every value stands.
             tree = starlark.parse(path, program.code + "\nNone\n", dialect)

@@ -15,8 +15,8 @@ from execpolicy.codex.dialect import (
     line_of,
     message_of,
     place_of,
-    reworded,
 )
+from execpolicy.codex.grammar import mistake
 from execpolicy.codex.starlark import Child, ChildError, MissingProgram
 from execpolicy.lang import syntax
 from execpolicy.lang.literal import literal_rule
@@ -215,6 +215,8 @@ def _told(error: str, text: str, path: str, refusal: str | None, read: str) -> s
     found = ERROR.search(error)
     if found is None:
         return error if error.startswith("error: ") else f"error: {error}"
+    error = error.replace(f"{HIDDEN}.", "")  # a function of ours is a native one there
+    found = ERROR.search(error) or found
     message, rest = found["message"], found["rest"]
     frames = [frame for frame in FRAME.finditer(error) if frame["path"] != HIDDEN]
     trace = "".join(_frame(frame, text) for frame in frames)
@@ -224,7 +226,7 @@ def _told(error: str, text: str, path: str, refusal: str | None, read: str) -> s
     elif place is not None:
         line, column = int(place["line"]), int(place["column"])
         if message.startswith("Parse error"):
-            message = reworded(message, _before(text, line, column))
+            message = _syntax(message, text)
         rest = _rest(rest, text, path, line, column, read)
     head = f"Traceback (most recent call last):\n{trace}" if trace else ""
     return f"{head}error: {message}{rest}"
@@ -237,9 +239,11 @@ def _frame(frame: re.Match[str], text: str) -> str:
     )
 
 
-def _before(text: str, line: int, column: int) -> str:
-    lines = text.split("\n")
-    return "\n".join([*lines[: line - 1], line_of(text, line)[: column - 1]])
+def _syntax(message: str, text: str) -> str:
+    """The sentence as Codex puts it. What is wrong inside a token both say alike."""
+    if message.startswith("Parse error: unexpected "):
+        return mistake(text) or message
+    return message
 
 
 def _rest(rest: str, text: str, path: str, line: int, column: int, read: str) -> str:
