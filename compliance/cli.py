@@ -39,6 +39,22 @@ class ExportFormat(Enum):
     CEF = "cef"
 
 
+class ReportName(Enum):
+    DECISIONS = "decisions"
+    APPROVALS = "approvals"
+    RULES = "rules"
+    COVERAGE = "coverage"
+    DRIFT = "drift"
+    GAPS = "gaps"
+
+
+class ReportForm(Enum):
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+
+
 class DecisionWord(Enum):
     ALLOW = "allow"
     ASK = "ask"
@@ -156,6 +172,38 @@ def export_command(
             typer.echo(f"error: {line.segment}:{line.number} is not as it was sealed", err=True)
         else:
             typer.echo(line.encode("utf-8", "replace"))
+    raise typer.Exit(1 if bad else 0)
+
+
+@app.command("report")
+def report_command(
+    name: Annotated[ReportName, typer.Argument(help="Which question.", show_default=False)],
+    session: Annotated[str, typer.Option(help="Of this session; a beginning of its id is enough.")] = "",
+    since: Annotated[str, typer.Option(help="Not before: ISO 8601, or an age such as 30m, 2h, 3d.")] = "",
+    until: Annotated[str, typer.Option(help="Before: as --since.")] = "",
+    folder: Folder = None,
+    form: Annotated[ReportForm, typer.Option("--format", help="How it is written.")] = ReportForm.TEXT,
+) -> None:
+    """Answer one question over the record.
+
+    decisions: what was decided. approvals: who answered what was asked. rules: which rules spoke. coverage:
+    what rules speak about. drift: what changed. gaps: what is not in the record.
+    """
+    from compliance import query
+    from compliance.reports.questions import question
+    from compliance.reports.render import Form, render
+    from compliance.segments import snapshot
+
+    wanted = query.Filter(session=session, since=_moment(since, "--since"), until=_moment(until, "--until"))
+    asked = question(name.value)
+    bad = 0
+    for entry in query.entries(snapshot(folder or default_folder()), wanted):
+        if isinstance(entry, query.Unreadable):
+            bad += 1
+            typer.echo(f"error: {entry.segment}:{entry.number} is not as it was sealed", err=True)
+        else:
+            asked.feed(entry.record, entry.event)
+    typer.echo(render(asked.answer(), Form(form.value)).encode("utf-8", "replace"))
     raise typer.Exit(1 if bad else 0)
 
 

@@ -89,7 +89,7 @@ def _lines(entry: Entry, format: Format, started: SessionStarted | None) -> Iter
             yield entry.line.decode()
         case Format.CSV:
             row = _row(entry, started)
-            yield _csv_line([_cell(row[name]) for name in COLUMNS])
+            yield _csv_line([plain_cell(row[name]) for name in COLUMNS])
         case Format.OCSF:
             yield from map(_compact, to_ocsf(entry.record, entry.event, started))
         case Format.ECS:
@@ -110,7 +110,7 @@ def _csv_line(cells: Iterable[str]) -> str:
     return out.getvalue()
 
 
-def _cell(text: str) -> str:
+def plain_cell(text: str) -> str:
     """A spreadsheet takes some texts for formulas; those begin with an apostrophe."""
     return f"'{text}" if text[:1] in _FORMULA else text
 

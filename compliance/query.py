@@ -110,7 +110,7 @@ def _programs(event: AuditEvent) -> Iterator[str]:
     if isinstance(event, Decided):
         for part in event.verdict.parts:
             if part.kind == "command":
-                yield from _names(_first_word(part))
+                yield from _names(program_of(part))
             yield from (name for carrier in part.via for name in _names(carrier))
 
 
@@ -118,7 +118,8 @@ def _names(word: str) -> tuple[str, str]:
     return word, word.rsplit("/", 1)[-1]
 
 
-def _first_word(part: Part) -> str:
+def program_of(part: Part) -> str:
+    """The first word of a command, unquoted."""
     words = part.text.split(maxsplit=1)
     try:
         return shlex.split(words[0])[0] if words else ""

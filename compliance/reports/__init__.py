@@ -1,0 +1,1 @@
+"""Answers to questions about a record, one question a file."""

@@ -1,0 +1,71 @@
+"""How often each rule spoke, decided, and would have decided were it enforced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compliance.chain import Record
+from compliance.events import AuditEvent, Decided
+from compliance.reports.base import MOST_KEYS, OTHERS, Report
+from execpolicy.decision import RuleMatch
+
+
+@dataclass(slots=True)
+class _Use:
+    spoke: int = 0
+    decided: int = 0
+    observed: int = 0  # in audit mode: told, not enforced
+    stricter: int = 0  # of these, where the verdict would have been stricter
+    last: str = ""
+
+
+@dataclass(slots=True)
+class Rules:
+    _uses: dict[tuple[str, str, str, str], _Use] = field(default_factory=dict)
+
+    def feed(self, record: Record, event: AuditEvent) -> None:
+        if not isinstance(event, Decided):
+            return
+        verdict = event.verdict
+        deciding = verdict.deciding
+        seen: set[tuple[str, str, str, str]] = set()
+        for match in verdict.matches:
+            key = self._key(match)
+            if key in seen:  # once a verdict, however many parts it spoke about
+                continue
+            seen.add(key)
+            use = self._uses.setdefault(key, _Use())
+            use.spoke += 1
+            use.last = record.time
+            use.decided += match is deciding
+            if not match.enforced:
+                use.observed += 1
+                use.stricter += match.decision > verdict.decision
+
+    def _key(self, match: RuleMatch) -> tuple[str, str, str, str]:
+        key = (match.rule_id, match.decision.word, match.origin.layer.word, str(match.origin))
+        if key not in self._uses and len(self._uses) >= MOST_KEYS:
+            return (OTHERS, match.decision.word, "", "")
+        return key
+
+    def answer(self) -> Report:
+        rows = tuple(
+            (*key, use.spoke, use.decided, use.observed, use.stricter, use.last)
+            for key, use in sorted(self._uses.items(), key=lambda item: (-item[1].spoke, item[0]))
+        )
+        return Report(
+            title="Which rules spoke",
+            columns=(
+                "rule",
+                "decision",
+                "layer",
+                "where",
+                "spoke",
+                "decided",
+                "in audit mode",
+                "would be stricter",
+                "last",
+            ),
+            rows=rows,
+            notes=("a rule that never spoke is in no verdict, so it is not in this table",),
+        )
