@@ -187,7 +187,7 @@ def test_every_form_says_the_same_and_is_safe() -> None:
     evil = "=cmd()|<b>\x1b[31m"
     found = Report(title="T", columns=("a", "b"), rows=((evil, 2), ("x", 10)), notes=("n",))
     assert render(found, Form.TEXT) == (
-        "T\n\na                    b\n=cmd()|<b>\\x1b[31m   2\nx                  10\n\nn"
+        "T\n\na                    b\n=cmd()|<b>\\x1b[31m   2\nx                   10\n\nn"
     )
     assert "\\|&lt;b>" in render(found, Form.MARKDOWN)
     cells = list(csv.reader(io.StringIO(render(found, Form.CSV))))
