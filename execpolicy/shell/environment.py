@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from execpolicy.late import late_pattern
 
@@ -70,6 +71,8 @@ HARMLESS = _words(
 # Variables of the shell that hold a number: what they are set to is evaluated, with the commands in it.
 EVALUATED = _words("RANDOM SRANDOM SECONDS OPTIND LINENO HISTCMD BASHPID EPOCHSECONDS EPOCHREALTIME")
 _NUMBER = late_pattern("[0-9]*")
+
+MAX_CACHED = 80  # characters of a name
 
 # What such variables do, and which they are. The first that fits speaks.
 HOOKS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -221,6 +224,11 @@ def hook(name: str, value: str | None = None) -> str | None:
         return None
     if name in EVALUATED and (value is None or not _NUMBER.fullmatch(value)):
         return f"variable {name}: the shell evaluates what it is set to"
+    return _kind(name) if len(name) <= MAX_CACHED else _kind.__wrapped__(name)
+
+
+@lru_cache(maxsize=1024)
+def _kind(name: str) -> str | None:
     for why, pattern in HOOKS:
         if pattern.fullmatch(name):
             return f"variable {name}: {why}"
