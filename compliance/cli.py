@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from compliance.cli_options import Folder, default_folder
+from compliance.cli_witness import app as witness_app
 
 if TYPE_CHECKING:
     from compliance.chain import Flaw, Verification
@@ -24,6 +26,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 100, "max_content_width": 100},
     help="Show and check the record of what was decided and done.",
 )
+
+
+app.add_typer(witness_app, name="witness")
 
 
 class Format(Enum):
@@ -61,20 +66,11 @@ class DecisionWord(Enum):
     DENY = "deny"
 
 
-Folder = Annotated[
-    Path | None, typer.Option("--dir", help="Folder of the log.", show_default="$AGENT_HOME/audit")
-]
 KeyOption = Annotated[
     str,
     typer.Option("--key", help="Key to trust: a file such as device.vkey, or its text.", show_default=False),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="Text for people, or JSON.")]
-
-
-def default_folder() -> Path:
-    """`AGENT_HOME`/audit, by default `~/.agent/audit`."""
-    home = os.environ.get("AGENT_HOME")
-    return (Path(home).expanduser() if home else Path.home() / ".agent") / "audit"
 
 
 @app.command("show")
@@ -226,21 +222,36 @@ def verify_command(
     folders: Annotated[list[Path] | None, typer.Argument(help="Folders of logs.", show_default=False)] = None,
     folder: Folder = None,
     key: KeyOption = "",
+    witness: Annotated[
+        str, typer.Option(help="Compare with what a witness knows: its address, or a note it cosigned.")
+    ] = "",
+    witness_key: Annotated[str, typer.Option(help="Key of the witness: a file, or its text.")] = "",
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Check that no record was edited, dropped, inserted, reordered or cut off.
 
+    A witness shows also that the log was not replaced as a whole by an older or another one.
+
     Exit status: 0 intact, 1 broken or not readable, 2 wrong usage.
     """
+    from dataclasses import replace
+
+    from compliance.cli_witness import Asked, ask, read_key
     from compliance.errors import ComplianceError
     from compliance.segments import snapshot
 
     trusted = _trusted(key) if key else None
+    if bool(witness) != bool(witness_key):
+        raise typer.BadParameter("--witness and --witness-key belong together", param_hint="--witness")
+    asked = Asked(witness, read_key(witness_key)) if witness else None
     broken = False
     for one in (*(folders or ()), *([folder] if folder or not folders else ())):
         try:
             log = snapshot(one or default_folder())
             result, checked = _compared(log, _verified(log), trusted)
+            if asked is not None:
+                flaws, seen = ask(log, asked, trusted)
+                result, checked = replace(result, flaws=(*result.flaws, *flaws)), f"{checked}; {seen}"
         except ComplianceError as error:
             broken = True
             typer.echo(f"error: {error}\nhelp: {error.help}", err=True)

@@ -42,21 +42,24 @@ class Verifier:
 
     def signed(self, note: str) -> bool:
         """Whether `note` carries a good signature of this key; one bad signature of it spoils the note."""
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-        parted = _parted(note)
-        if parted is None:
+        pieces = parted(note)
+        if pieces is None:
             return False
-        text, signatures = parted
+        text, signatures = pieces
         mine = [data[4:] for name, data in signatures if name == self.name and data[:4] == self.id]
-        key = Ed25519PublicKey.from_public_bytes(self.public)
-        try:
-            for signature in mine:
-                key.verify(signature, text.encode())
-        except InvalidSignature:
-            return False
-        return bool(mine)
+        return bool(mine) and all(is_signature(self.public, one, text.encode()) for one in mine)
+
+
+def is_signature(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether `signature` is of `message` by the Ed25519 key `public`."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def read_verifier(text: str) -> Verifier:
@@ -153,8 +156,8 @@ class Checkpoint:
 
 def read_checkpoint(note: str) -> Checkpoint | None:
     """The checkpoint in a signed note, its signatures not looked at; None when there is none."""
-    parted = _parted(note)
-    lines = parted[0].split("\n") if parted else []
+    pieces = parted(note)
+    lines = pieces[0].split("\n") if pieces else []
     if len(lines) < 4 or "" in lines[:-1] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
         return None
     try:
@@ -164,7 +167,7 @@ def read_checkpoint(note: str) -> Checkpoint | None:
     return Checkpoint(lines[0], int(lines[1]), root) if len(root) == 32 else None
 
 
-def _parted(note: str) -> tuple[str, list[tuple[str, bytes]]] | None:
+def parted(note: str) -> tuple[str, list[tuple[str, bytes]]] | None:
     """The signed text, and the signatures under it."""
     text, blank, under = note.rpartition("\n\n")
     lines = under.split("\n")

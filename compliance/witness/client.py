@@ -1,0 +1,98 @@
+"""Asks a witness to cosign what a log signed, and for what it knows of the log."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from compliance.checkpoint import Signed, leaves
+from compliance.cosign import Witness
+from compliance.merkle import consistency_ranges, leaf_hash, roots
+from compliance.note import SealError, read_checkpoint
+from compliance.segments import Snapshot
+from compliance.witness.memory import Answer
+from compliance.witness.request import write_request
+
+SECONDS: Final = 10.0
+_MOST_ANSWER: Final = 64 * 1024
+
+
+def send(log: Snapshot, signed: Signed, url: str, witness: Witness) -> str:
+    """Have the last checkpoint of `log` cosigned: the note with the cosignature. SealError when it is refused."""
+    answer = _post(url, write_request(0, (), signed.note))
+    size = answer.body.strip()
+    if answer.status == 409 and size.isascii() and size.isdecimal():
+        old = int(size)
+        if old > signed.checkpoint.size:
+            raise SealError(
+                f"the witness knows {old} records of this log, and it has {signed.checkpoint.size}",
+                "the log was cut or replaced: see `agent audit verify --witness`",
+            )
+        answer = _post(url, write_request(old, _growth(log, old, signed.checkpoint.size), signed.note))
+    if answer.status != 200:
+        raise SealError(
+            f"the witness does not cosign ({answer.status}): {_line(answer.body)}",
+            "it cosigns only logs that it trusts, and only what adds to what it knows",
+        )
+    note = signed.note + answer.body
+    if witness.cosigned(note) is None:
+        raise SealError(f"the answer is not signed by {witness.name}", "is it the right key?")
+    return note
+
+
+def _growth(log: Snapshot, old: int, new: int) -> Sequence[bytes]:
+    hashes = (leaf_hash(text) for _, _, text in islice(leaves(log), new))
+    try:
+        return roots(consistency_ranges(old, new), hashes)
+    except ValueError:
+        raise SealError("the log is shorter than what was signed", "see `agent audit verify`") from None
+
+
+def latest(url: str, origin: str, witness: Witness) -> Signed | None:
+    """The latest checkpoint that the witness cosigned for a log; None when it knows none.
+
+    SealError when it cannot be reached, or says what it did not sign.
+    """
+    query = urllib.parse.urlencode({"origin": origin})
+    answer = _ask(urllib.request.Request(f"{url.rstrip('/')}/checkpoint?{query}"))
+    if answer.status == 404:
+        return None
+    if answer.status != 200:
+        raise SealError(f"the witness answered {answer.status}: {_line(answer.body)}", "ask whoever runs it")
+    return cosigned(answer.body, witness)
+
+
+def cosigned(note: str, witness: Witness) -> Signed:
+    """The checkpoint of a note that `witness` cosigned. SealError when it did not."""
+    checkpoint = read_checkpoint(note)
+    if checkpoint is None or witness.cosigned(note) is None:
+        raise SealError(f"this is no checkpoint that {witness.name} cosigned", "is it the right key?")
+    return Signed(checkpoint, note)
+
+
+def _post(url: str, body: str) -> Answer:
+    headers = {"Content-Type": "text/plain; charset=utf-8"}
+    where = f"{url.rstrip('/')}/add-checkpoint"
+    return _ask(urllib.request.Request(where, body.encode(), headers, method="POST"))
+
+
+def _ask(request: urllib.request.Request) -> Answer:
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+            return Answer(answer.status, answer.read(_MOST_ANSWER).decode("utf-8", "replace"))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.read(_MOST_ANSWER).decode("utf-8", "replace"))
+    except (OSError, http.client.HTTPException) as error:
+        raise SealError(
+            f"the witness at `{request.host}` does not answer: {error}", "is it running?"
+        ) from error
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:200]
