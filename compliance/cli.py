@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compliance.cli_evidence import evidence_command
 from compliance.cli_options import Folder, default_folder
 from compliance.cli_witness import app as witness_app
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 
 
 app.add_typer(witness_app, name="witness")
+app.command("evidence")(evidence_command)
 
 
 class Format(Enum):

@@ -1,0 +1,1 @@
+"""Evidence packs: control by control, what the record shows, and what it does not."""
