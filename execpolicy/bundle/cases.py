@@ -13,6 +13,7 @@ from execpolicy.diagnostics import Diagnostic
 from execpolicy.engine.check import check, check_argv
 from execpolicy.engine.context import CheckContext, FactValue
 from execpolicy.engine.policy import Policy
+from execpolicy.lang.conditions import FACTS as FACT_NAMES
 from execpolicy.lang.rules import Rule
 from execpolicy.source import SourceText, Span
 from execpolicy.values import replace
@@ -49,6 +50,7 @@ SCHEMA: Final = {
     "today": {"type": "string", "regex": r"[0-9]{4}-[0-9]{2}-[0-9]{2}"},
     "name": TEXT,
 }
+KNOWN_FACTS: Final = frozenset((*FACT_NAMES, "groups"))
 ASKS: Final = ("command", "script", "argv")
 
 
@@ -168,6 +170,17 @@ class _Reading:
         if len(asked) != 1:
             self.report(node, "a case asks about one of `command`, `script` and `argv`")
             return None
+        facts = cast("Mapping[str, object]", row.get("facts", {}))
+        if unknown := next((name for name in facts if name not in KNOWN_FACTS), None):
+            self.report(
+                places["facts"],
+                f"`{unknown[:60]}` is not a fact",
+                f"facts are {', '.join(sorted(KNOWN_FACTS))}",
+            )
+            return None
+        if not _is_date(row.get("today")):
+            self.report(places["today"], f"`{row['today']}` is not in the calendar")
+            return None
         key = asked[0]
         return Case(
             decision=DECISIONS[str(row["decision"])],
@@ -179,7 +192,7 @@ class _Reading:
             name=str(row.get("name", "")),
             cwd=cast("str | None", row.get("cwd")),
             today=cast("str | None", row.get("today")),
-            facts=tuple(_facts(cast("Mapping[str, object]", row.get("facts", {})))),
+            facts=tuple(_facts(facts)),
         )
 
     def _told(self, errors: Mapping[str, Sequence[object]], node: Any, places: Mapping[object, Any]) -> None:
@@ -202,6 +215,15 @@ def _is_plain(row: Mapping[str, object]) -> bool:
         and row.keys() <= {"decision", "command", "rule", "name"}
         and all(isinstance(value, str) and value for value in row.values())
     )
+
+
+def _is_date(text: object) -> bool:
+    from datetime import date
+
+    try:
+        return text is None or bool(date.fromisoformat(str(text)))
+    except ValueError:
+        return False
 
 
 def _flat(error: object) -> str:

@@ -15,6 +15,9 @@ FUNCTIONS = ("prefix_rule", "network_rule", "host_executable")
 PRELUDE_PATH = "<prelude>"
 MAX_FRAMES = 50  # Codex's limit on calls inside each other
 OWN_FRAMES = 4  # of the prelude, at most
+READ_TWICE = (
+    1 << 20
+)  # characters: past this the binding's reading is enough, which is laxer only about commas
 OVERFLOW = "Starlark call stack overflow"
 
 # The conversion of the binding turns tuples into lists and refuses ranges, so values are described in Starlark.
@@ -117,7 +120,7 @@ def main() -> None:
                 raise ValueError(f"{message}\n{excerpt(text, path, line, place, 1)}")
         if isinstance(tree, starlark.StarlarkError):
             raise tree
-        if refused := mistake(text):
+        if len(text) <= READ_TWICE and (refused := mistake(text)):
             raise ValueError(refused)
         try:
             # The value of the last expression would be converted, which not every value stands.

@@ -110,6 +110,8 @@ class Scanner:
             found = None if self._no_more and self._never_closed(at) else match(text, at)
             if found is None:
                 at = self._unreadable(at, chunk)
+                if not chunk.tokens and chunk.errors[-1].code == "E001":
+                    return chunk, at  # what follows is read for itself: it may deny
                 continue
             kind, stop = found.lastgroup, found.end()
             if kind == "newline":

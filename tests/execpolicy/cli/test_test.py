@@ -126,6 +126,8 @@ def test_json_is_as_its_schema_says(folder: Path, words: list[str]) -> None:
         pytest.param("- {decision: allow, argv: []}", "`argv`: min length is 1", "1:27", id="empty-list"),
         pytest.param("- {decision: allow, command: ''}", "`command`: empty values not allowed", "1:30", id="empty"),
         pytest.param("- {decision: allow, decision: deny, command: x}", "`decision` is given twice", "1:21", id="twice"),
+        pytest.param("- {decision: allow, command: x, facts: {brnch: a}}", "`brnch` is not a fact", "1:40", id="fact"),
+        pytest.param("- {decision: allow, command: x, today: 2026-99-99}", "`2026-99-99` is not", "1:40", id="date"),
         pytest.param("- {decision: allow, command: x, facts: {a: {b: c}}}", "`facts`: must be of ['string', 'boolean', 'list'] type", "1:40", id="a-fact-of-facts"),
         pytest.param("- x", "a case is a mapping", "1:3", id="no-mapping"),
         pytest.param("a: b", "a table is a list of cases", "1:1", id="no-list-of-cases"),

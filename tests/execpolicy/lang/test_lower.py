@@ -279,7 +279,7 @@ def test_conditions(text: str, want: rules.Condition) -> None:
         ('x = "a', "E002", "a string ends on the line"),
         ('x = "\\xzz"', "E002", "invalid string escape sequence"),
         ('x = u"a"', "E002", "is not a string prefix"),
-        ('\ufeffprefix_rule(["a"])', "E001", "byte order mark"),
+        ('prefix_rule(\ufeff["a"])', "E001", "byte order mark"),
         ("prefix_rule([\u201cgit\u201d])", "E001", "straight quotes"),
         ("x = \0", "E001", "U+0000"),
         ("x = [1)", "E004", "does not close `[`"),
@@ -366,3 +366,10 @@ def test_an_error_shows_the_text() -> None:
 def test_no_control_character_reaches_the_terminal() -> None:
     for item in read('prefix_rule(["\x1b[31m", X\u202e])\t\x07').diagnostics:
         assert all(line.isprintable() for line in render(item).split("\n"))
+
+
+@pytest.mark.parametrize("stray", ["\ufeff", "\u00a0", "$", "\0"])
+def test_a_stray_character_in_front_does_not_take_a_deny_with_it(stray: str) -> None:
+    parsed = parse_rules(f'{stray}prefix_rule(pattern=["dd"], decision="deny")\n', "x.rules", Layer.USER)
+    assert [one.code for one in parsed.diagnostics] == ["E001"]
+    assert [rule.meta.decision for rule in parsed.file.rules] == [Decision.DENY]
