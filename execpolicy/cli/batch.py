@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -95,6 +96,8 @@ def _question(line: bytes) -> dict[str, object]:
         raise _BadLine(f"line is no JSON: {error}") from None
     if not isinstance(question, dict):
         raise _BadLine("line is no JSON object")
+    if question.get("id") in (math.inf, -math.inf) or question.get("id") != question.get("id"):  # NaN
+        raise _BadLine("`id` is no number that JSON can say")
     return question
 
 
