@@ -10,9 +10,10 @@ from agent.config.model import Settings
 from agent.errors import ConfigError
 from agent.protocol.events import Warned
 from agent.sandbox.spec import SandboxSpec
-from execpolicy.bundle.load import FileUse, Loaded, load_policy
+from execpolicy.bundle.load import FileUse, Loaded, PolicySource, load_policy
 from execpolicy.bundle.machine import layer_sources
 from execpolicy.bundle.session import Session, context_in, protected_places
+from execpolicy.bundle.shipped import NoProfile, profile_sources
 from execpolicy.decision import Layer, SandboxMode
 from execpolicy.diagnostics import Diagnostic, render
 from execpolicy.engine.context import CheckContext
@@ -31,9 +32,12 @@ class PolicyInForce:
 
 def load(settings: Settings) -> PolicyInForce:
     """All layers. A file named for this run that cannot be used is fatal, with everything that is wrong."""
-    sources = layer_sources(
-        settings.agent_home, settings.workspace, settings.policy_files, trusted=settings.trusted
-    )
+    sources = [
+        *_shipped(settings.rules_profile),
+        *layer_sources(
+            settings.agent_home, settings.workspace, settings.policy_files, trusted=settings.trusted
+        ),
+    ]
     loaded = load_policy(sources, cache_dir=settings.cache)
     named = {str(path) for path in settings.policy_files}
     broken = [file for file in loaded.broken if file.layer is Layer.SESSION and file.path in named]
@@ -53,6 +57,13 @@ def load(settings: Settings) -> PolicyInForce:
     )
 
 
+def _shipped(name: str) -> tuple[PolicySource, ...]:
+    try:
+        return profile_sources(name) if name else ()
+    except NoProfile as error:
+        raise ConfigError(str(error), f"or define [profiles.{name}] in config.toml") from None
+
+
 def _warnings(settings: Settings, loaded: Loaded) -> list[Warned]:
     warnings = [Warned(render(found)) for found in loaded.diagnostics]
     warnings += [
@@ -64,7 +75,7 @@ def _warnings(settings: Settings, loaded: Loaded) -> list[Warned]:
         warnings.append(
             Warned(
                 f"there is no policy: {what}",
-                f"name a rule file with --policy, or put one into {settings.rules}",
+                f"try --profile standard, name a rule file with --policy, or put one into {settings.rules}",
             )
         )
     return warnings

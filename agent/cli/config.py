@@ -47,7 +47,8 @@ def show(
     shared = Shared(cd=cd, model=model, sandbox=sandbox, add_dir=add_dir, config=overrides, profile=profile)
     settings = shared.settings(interactive=True)
     rows = [(key.name, _value(settings, key.field), settings.origins[key.field]) for key in KEYS]
-    rows += [(name, _value(settings, name), settings.origins[name]) for name in ("profile", "agent_home")]
+    others = ("profile", "rules_profile", "agent_home")
+    rows += [(name, _value(settings, name), settings.origins[name]) for name in others]
     rows.append(("key", "set" if settings.api_key else "not set", settings.origins["api_key"]))
     trust = "trusted" if settings.trusted else "not trusted"
     rows.append((f"project {settings.workspace}", trust, "user config" if settings.trusted else "default"))

@@ -79,7 +79,13 @@ FailOnOption = Annotated[
     ),
 ]
 Profile = Annotated[
-    str | None, typer.Option("--profile", "-p", metavar="NAME", help="Profile of config.toml to use.")
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        metavar="NAME",
+        help="Profile of config.toml, or of the rules that ship: standard, strict, ci, read-only.",
+    ),
 ]
 Image = Annotated[
     list[str] | None,

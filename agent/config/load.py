@@ -138,6 +138,9 @@ def _add_profile(
     if chosen is None:
         return None
     found = profiles.get(str(chosen.value))
+    if found is None and named is not None:
+        entries["rules_profile"] = chosen  # then it is one of those that ship; the policy knows them
+        return None
     if found is None:
         known = ", ".join(profiles) or "none"
         raise ConfigError(f"no profile `{chosen.value}` ({chosen.origin})", f"known are: {known}")

@@ -52,6 +52,7 @@ class Settings:
     network: bool = False
     writable: tuple[Path, ...] = ()  # beside the workspace and the temporary folders
     policy_files: tuple[Path, ...] = ()  # rule files named for this run
+    rules_profile: str = ""  # profile of shipped rules named for this run
     command_seconds: float = 600.0  # time-out of a command that names none
     interactive: bool = False  # somebody can answer an ask
     approval_policy: str = "on-request"

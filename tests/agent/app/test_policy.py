@@ -38,6 +38,15 @@ def test_no_policy_is_said(settings: Settings) -> None:
     assert str(settings.rules) in found.warnings[0].help
 
 
+def test_a_profile_of_rules_that_ship(settings: Settings) -> None:
+    found = policy.load(replace(settings, rules_profile="standard"))
+    assert len(found.files) > 20
+    assert not found.warnings
+    with pytest.raises(ConfigError, match="no profile `standart`: known are ci, ") as caught:
+        policy.load(replace(settings, rules_profile="standart"))
+    assert "config.toml" in caught.value.help
+
+
 def test_every_error_of_every_named_file_is_told(settings: Settings, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}.rules").write_text(BAD + BAD)

@@ -47,8 +47,14 @@ def test_a_profile_stands_over_the_file_and_under_the_flags(machine: Machine) ->
     assert machine.load(user, flags=Flags(profile="q", overrides=("model=d",))).model == "d"
     assert machine.load(user, flags=Flags(overrides=("profile=q",))).model == "c"
     with pytest.raises(ConfigError, match="no profile `r`") as caught:
-        machine.load(user, flags=Flags(profile="r"))
+        machine.load(user, flags=Flags(overrides=("profile=r",)))
     assert caught.value.help == "known are: p, q"
+
+
+def test_a_profile_that_no_file_defines_is_one_of_rules(machine: Machine) -> None:
+    settings = machine.load('[profiles.p]\nmodel = "b"\n', flags=Flags(profile="standard"))
+    assert (settings.profile, settings.rules_profile) == ("", "standard")
+    assert machine.load('[profiles.p]\nmodel = "b"\n', flags=Flags(profile="p")).rules_profile == ""
 
 
 def test_a_provider_brings_its_address_its_key_and_its_patience(machine: Machine) -> None:
