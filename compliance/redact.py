@@ -12,6 +12,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote, quote_plus
 
@@ -24,6 +25,7 @@ from compliance.secrets import (
     Found,
     find_secrets,
 )
+from execpolicy import values
 
 T = TypeVar("T")
 LEAST_PIECE: Final = 8
@@ -168,9 +170,13 @@ def _merged(found: list[Found]) -> list[tuple[int, int, str]]:
     return out
 
 
-def _names(value: object) -> Iterator[str]:
-    """The fields of a value that may hold what a user or a model wrote."""
-    return (name for name in getattr(value, "__dataclass_fields__", ()) if name not in _KEPT)
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """The fields of a class whose values may hold what a user or a model wrote.
+
+    Asked once a class: for values of the engine `__dataclass_fields__` is made anew each time.
+    """
+    return tuple(name for name in getattr(kind, "__dataclass_fields__", ()) if name not in _KEPT)
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -180,7 +186,7 @@ def _strings(value: object) -> Iterator[str]:
         for item in value:
             yield from _strings(item)
     else:
-        for name in _names(value):
+        for name in _names(cast("Any", type(value))):
             yield from _strings(getattr(value, name))
 
 
@@ -191,9 +197,12 @@ def _rebuild(value: T, where: str, clean: Callable[[str, str], str]) -> T:
     if isinstance(value, tuple):
         return cast("T", tuple(_rebuild(item, f"{where}[{at}]", clean) for at, item in enumerate(value)))
     changed: dict[str, Any] = {}
-    for name in _names(value):
+    for name in _names(cast("Any", type(value))):
         old = getattr(value, name)
         new = _rebuild(old, f"{where}.{name}" if where else name, clean)
         if new is not old:
             changed[name] = new
-    return cast("T", replace(cast("Any", value), **changed)) if changed else value
+    if not changed:
+        return value
+    change = values.replace if hasattr(value, "__value_fields__") else replace
+    return cast("T", change(cast("Any", value), **changed))

@@ -249,3 +249,15 @@ def test_time_grows_with_the_text_only(piece: str) -> None:
     start = time.perf_counter()
     Redactor(["some-secret-value"]).text(piece * (200_000 // len(piece)))
     assert time.perf_counter() - start < 3
+
+
+def test_an_event_of_the_engines_values_is_looked_at_in_time() -> None:
+    part = Part(kind="command", text="git status", decision=Decision.ALLOW)
+    verdict = Verdict(decision=Decision.ALLOW, parts=(part,) * 20)
+    event = Decided("s", "c", "exec_command", "git status", "/w", verdict)
+    redactor = Redactor(["value-of-a-secret"])
+    redactor.event(event)
+    start = time.perf_counter()
+    for _ in range(20):
+        redactor.event(event)
+    assert (time.perf_counter() - start) / 20 < 0.002  # classes looked at anew for each value: 0.02
