@@ -115,6 +115,7 @@ def nearest_allowed(policy: Policy, facts: CommandFacts, context: CheckContext) 
             not isinstance(rule, PrefixRule | CommandRule)
             or rule.meta.mode is Mode.AUDIT
             or expired(rule.meta, context)
+            or not all(map(_plain, _elements(rule)))
         ):
             continue
         common = _common(rule, view)
@@ -123,6 +124,19 @@ def nearest_allowed(policy: Policy, facts: CommandFacts, context: CheckContext) 
         if best is None or common > best[0]:
             best = (common, pattern_of(rule))
     return best[1] if best is not None else None
+
+
+def _elements(rule: PrefixRule | CommandRule) -> tuple[Element, ...]:
+    return (
+        rule.pattern if isinstance(rule, PrefixRule) else (rule.program, *rule.subcommand, *(rule.args or ()))
+    )
+
+
+def _plain(element: Element) -> bool:
+    """Whether a person could type it: the text of a pattern is a rule, and no way out."""
+    if isinstance(element, AnyOf):
+        return all(map(_plain, element.options))
+    return isinstance(element, Exact | Glob | End) or (isinstance(element, Rest) and element.each is None)
 
 
 def _about(bucket: Bucket) -> Iterator[int]:
