@@ -10,7 +10,7 @@ from execpolicy.decision import Certainty, Decision, Layer
 from execpolicy.engine.conditions import holds
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.identity import Hosts, Program
-from execpolicy.engine.sequence import Listed, start, whole
+from execpolicy.engine.sequence import Fits, Listed, start, whole
 from execpolicy.engine.words import NO, YES, Places, canonical_fits, fits
 from execpolicy.facts import CommandFacts, Word
 from execpolicy.lang.rules import (
@@ -89,7 +89,9 @@ def match_prefix(rule: PrefixRule, view: CommandView, hosts: Hosts, layer: Layer
     if found and rest:
         found = min(found, _first_words(rest, view, canonical=rule.canonical))
     if found and rule.unless:
-        found = min(found, _not_excepted(rule.unless, _behind(rule.pattern, view.facts.argv), view.places))
+        found = min(
+            found, _not_excepted(rule.unless, behind(rule, view.facts.argv), view.places, test=_lifts(rule))
+        )
     if found and rule.when is not None:
         found = min(found, holds(rule.when, view.context, view.places))
     return found
@@ -136,20 +138,28 @@ def _first_words(elements: Sequence[Element], view: CommandView, *, canonical: b
     return min(found, start(elements, argv[1:], view.places, canonical_fits if canonical else fits))
 
 
-def _behind(pattern: Sequence[Element], argv: Sequence[Word]) -> Sequence[Listed]:
-    """The words behind the ones that the pattern took."""
-    taken = sum(not isinstance(element, Rest | End) for element in pattern)
-    if any(isinstance(element, Rest) for element in pattern):
-        return ()
+def behind(rule: PrefixRule, argv: Sequence[Word]) -> Sequence[Word]:
+    """The words behind the ones that the pattern names: those that a `rest` takes are among them."""
+    pattern = rule.pattern
+    taken = next((at for at, one in enumerate(pattern) if isinstance(one, Rest | End)), len(pattern))
     if any(word.many and word.text is None for word in argv[:taken]):
         return (Word.unknown("", many=True),)
     return argv[taken:]
 
 
+def _lifts(rule: PrefixRule) -> Fits:
+    """Another spelling takes an allow away, as it is one; a deny is lifted by the words as they are only."""
+    return canonical_fits if rule.canonical and rule.meta.decision is Decision.ALLOW else fits
+
+
 def _not_excepted(
-    unless: Sequence[Sequence[Element]], words: Sequence[Listed], places: Places, head: Sequence[Element] = ()
+    unless: Sequence[Sequence[Element]],
+    words: Sequence[Listed],
+    places: Places,
+    head: Sequence[Element] = (),
+    test: Fits = fits,
 ) -> Certainty:
-    worst = max((whole((*head, *elements), words, places) for elements in unless), default=NO)
+    worst = max((whole((*head, *elements), words, places, test) for elements in unless), default=NO)
     return Certainty(YES - worst)
 
 

@@ -26,9 +26,11 @@ class Perhaps:
 Listed = Word | Perhaps
 
 
-def whole(elements: Sequence[Element], words: Sequence[Listed], places: Places) -> Certainty:
+def whole(
+    elements: Sequence[Element], words: Sequence[Listed], places: Places, test: Fits = fits
+) -> Certainty:
     """Whether all `words` fit all `elements`."""
-    return _run(elements, words, places, fits, open_end=False)
+    return _run(elements, words, places, test, open_end=False)
 
 
 def start(

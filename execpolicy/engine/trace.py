@@ -30,7 +30,7 @@ from execpolicy.lang.rules import (
     Rest,
     Within,
 )
-from execpolicy.values import frozen
+from execpolicy.values import frozen, replace
 
 LOOKED_AT: Final = 500  # rules about one program
 SHOWN: Final = 3
@@ -173,10 +173,7 @@ def _common(rule: PrefixRule | CommandRule, view: CommandView) -> int:
 def _reason(policy: Policy, number: int, rule: PrefixRule | CommandRule, view: CommandView) -> str | None:
     """Why the rule did not speak; None when it did."""
     layer = Layer(policy.layers[number])
-    if isinstance(rule, PrefixRule):
-        found = match_prefix(rule, view, policy.hosts, layer)
-    else:
-        found = match_command(rule, view, policy.hosts, layer)
+    found = _matched(policy, rule, view, layer)
     context, places = view.context, view.places
     if expired(rule.meta, context):
         return f"it expired on {rule.meta.expires}"
@@ -196,7 +193,15 @@ def _reason(policy: Policy, number: int, rule: PrefixRule | CommandRule, view: C
         if holds(rule.when, context, places) is Certainty.MAYBE:
             return "its `when` depends on a fact that is not known"
         return "a word is not known, and an allow needs proof"
+    if rule.unless and _matched(policy, replace(rule, unless=()), view, layer):
+        return "its `unless` applies"
     return _words(rule, view, places)
+
+
+def _matched(policy: Policy, rule: PrefixRule | CommandRule, view: CommandView, layer: Layer) -> Certainty:
+    if isinstance(rule, PrefixRule):
+        return match_prefix(rule, view, policy.hosts, layer)
+    return match_command(rule, view, policy.hosts, layer)
 
 
 def _words(rule: PrefixRule | CommandRule, view: CommandView, places: Places) -> str:
@@ -212,7 +217,7 @@ def _words(rule: PrefixRule | CommandRule, view: CommandView, places: Places) ->
             return f"the command ends where the rule wants `{shown(element)}`"
         if fits(element, argv[index], places) is NO:
             return f"word {index + 1} is `{argv[index].raw}`, the rule wants `{shown(element)}`"
-    return "its `unless` applies"
+    return "the command is not the one that the rule means"
 
 
 def _options(rule: CommandRule, view: CommandView) -> str:
@@ -227,4 +232,4 @@ def _options(rule: CommandRule, view: CommandView) -> str:
             return f"`{option}` is given"
     if rule.subcommand:
         return f"the operands do not begin with `{' '.join(map(shown, rule.subcommand))}`, or do not fit its arguments"
-    return "the operands do not fit its arguments, or its `unless` applies"
+    return "the operands do not fit its arguments"

@@ -282,6 +282,14 @@ class Declarations:
             match=match,
             not_match=not_match,
         )
+        if rule.unless and pattern and isinstance(pattern[-1], rules.End):
+            fields.report(
+                "E023",
+                "no word can stand behind `end`",
+                fields.span("unless"),
+                "`unless` is about the words behind the pattern",
+                "write `rest` for the words that `unless` is about, or leave `end` out",
+            )
         self._add(rule, fields)
 
     def _pattern(self, fields: Fields) -> tuple[rules.Element, ...]:

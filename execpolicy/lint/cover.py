@@ -174,7 +174,11 @@ def _element(wide: Element, narrow: Element) -> bool:
 def _prefix(wide: PrefixRule, narrow: PrefixRule) -> bool:
     if wide.canonical and wide.pattern != narrow.pattern:
         return False
-    if wide.unless and (wide.unless != narrow.unless or wide.pattern != narrow.pattern):
+    if wide.unless and (
+        wide.unless != narrow.unless
+        or wide.pattern != narrow.pattern
+        or wide.canonical != narrow.canonical  # the letters of what is excepted
+    ):
         return False
     outer, inner = _open(wide.pattern[1:]), narrow.pattern[1:]
     return _starts(outer, inner) or _same_form(wide.pattern[1:], inner)

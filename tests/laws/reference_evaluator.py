@@ -220,8 +220,8 @@ def prefix_matches(rule: r.PrefixRule, words: Sequence[str]) -> bool:
     rest = rule.pattern[1:]
     if not fits_list(rest, words, whole=False):
         return False
-    taken = sum(not isinstance(element, r.Rest | r.End) for element in rest)
-    behind = [] if any(isinstance(element, r.Rest) for element in rest) else words[taken:]
+    named = list(itertools.takewhile(lambda element: not isinstance(element, r.Rest | r.End), rest))
+    behind = words[len(named) :]
     return not any(fits_list(elements, behind, whole=True) for elements in rule.unless)
 
 

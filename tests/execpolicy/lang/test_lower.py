@@ -235,6 +235,8 @@ def test_conditions(text: str, want: rules.Condition) -> None:
         ('prefix_rule(pattern=["a"], "allow")', "E022", "stands behind one with a key"),
         ('prefix_rule([end, "a"])', "E023", "begins with the program"),
         ('prefix_rule(["a", end, "b"])', "E023", "nothing can stand behind `end`"),
+        ('prefix_rule(["a", end], unless=[args_match("b")])', "E023", "no word can stand behind `end`"),
+        ('prefix_rule(["a", rest, end], unless=[args_match("b")])', "E023", "no word can stand behind `end`"),
         ('prefix_rule(["a", glob("[")])', "E020", "`[` is never closed"),
         ('prefix_rule(["a", regex("(?=x)")])', "E020", "look-around is not regular"),
         ('prefix_rule(["a", regex("(a)\\\\1")])', "E020", "back-references are not regular"),
