@@ -76,8 +76,8 @@ class Gate:
         return stricter(verdict, of_tool, self._session.mode)
 
     def _of_script(self, request: RunScript, context: CheckContext) -> Verdict:
-        script = f"{request.before}\n{request.script}" if request.before else request.script
-        verdict = check(script, self._policy, context)
+        # Not a character between them: the shell reads both as one script, also where a line goes on.
+        verdict = check(request.before + request.script, self._policy, context)
         if request.escalate and self._session.mode is not SandboxMode.FULL_ACCESS:
             asked = verdict.confinement
             if asked.sandbox is None:  # where a rule says how it is confined, that holds

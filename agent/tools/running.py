@@ -15,7 +15,7 @@ HISTORY = 64_000  # characters that one shell may be given in all
 
 @dataclass(slots=True)
 class Running:
-    """One such command. `shell`: it is a bash that evaluates each text it is given as a whole."""
+    """One such command. `shell`: it is a bash that reads all texts it is given as one script."""
 
     number: int
     command: str

@@ -30,8 +30,10 @@ NAME = "exec_command"
 MAX_SCRIPT_BYTES = 131_000  # Linux takes at most 128 KiB in one argument
 MOST_AT_ONCE = 32  # commands side by side; each takes descriptors and processes, others wait in line
 SHELL_START = 0.25  # seconds until a shell counts as open
-# A shell of ours takes each text as a whole, up to a NUL, and what it runs can read none of the next.
-DRIVER = "while IFS= read -r -d '' REPLY; do eval \"$REPLY\" </dev/null; done"
+# A shell of ours reads all texts as one script, as they are judged: a here-document or a function of one text
+# means in the next what it meant to the judge. What it runs has no input and cannot read the next text.
+DRIVER = 'exec 3<&0 </dev/null; exec "$BASH" --noprofile --norc /dev/fd/3'
+FIRST_LINE = b"exec 3<&-\n"
 _SHELL_OPTIONS = frozenset({"-i", "-l", "--login", "--norc", "--noprofile"})
 LIVE_BYTES = 1 << 18  # of one command, told to frontends as it comes
 
@@ -249,6 +251,8 @@ class _PreparedCommand:
                     on_output=live.told,
                     limit=self.output_bytes,
                 )
+                if shell:
+                    await session.write(FIRST_LINE)
                 outcome = await session.wait(SHELL_START if shell else self.yield_seconds)
                 if outcome is None and self.running.full:
                     outcome = await session.wait()

@@ -235,10 +235,15 @@ class _PreparedInput:
                 return "held: the line has no end yet"
             # Before anything is waited for: the next input is judged with this one.
             running.history += self.text
-        data = self.text.encode() + (b"\0" if running.shell else b"")
-        async with running.lock:
-            if await running.session.write(data):
-                return "the rest is held: the line has no end yet" if self.held else ""
+        whole = False
+        try:
+            async with running.lock:
+                whole = await running.session.write(self.text.encode())
+        finally:
+            if running.shell and not whole:  # half a text, or none, is another script than was judged
+                running.session.kill()
+        if whole:
+            return "the rest is held: the line has no end yet" if self.held else ""
         return "the command did not take all of the input"
 
     def _ran(self, output: str, status: Status, seconds: float) -> Ran:

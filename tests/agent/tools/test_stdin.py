@@ -104,6 +104,41 @@ async def test_what_a_shell_runs_cannot_read_what_the_shell_is_given_next(tmp_pa
     await rig.close()
 
 
+@pytest.mark.parametrize(
+    ("texts", "want"),
+    [
+        pytest.param(['read() { REPLY="touch evil"; }\n', "touch good\n"], {"good"}, id="function-read"),
+        pytest.param(["eval() { touch evil; }\n", "touch good\n"], {"good"}, id="function-eval"),
+        pytest.param(["cat <<EOF\nfoo\n", "touch evil\nEOF\n", "touch good\n"], {"good"}, id="here-document"),
+        pytest.param(["true \\\n", "touch evil\n", "touch good\n"], {"good"}, id="line-goes-on"),
+        pytest.param(["echo '\n", "touch evil\n'\n", "touch good\n"], {"good"}, id="quotes"),
+        pytest.param(["continue; mkdir s; cd s\n", "touch good\n"], {"s", "s/good"}, id="continue"),
+        pytest.param(["exec 255<script\n", "touch good\n"], {"good"}, id="descriptor"),
+    ],
+)
+async def test_a_shell_reads_its_texts_as_the_one_script_that_was_judged(
+    tmp_path: Path, texts: list[str], want: set[str]
+) -> None:
+    (tmp_path / "script").write_text("touch evil\n")
+    given = [feed(text, f"t{number}") for number, text in enumerate(texts)]
+    rig = Rig(Talk(*steps(runs("bash", "c1"), *given, feed("", "last", 5000))), tmp_path)
+    await rig.turn()
+    await rig.close()
+    found = [name for name in ("evil", "good", "s", "s/evil", "s/good") if (tmp_path / name).exists()]
+    assert set(found) == want
+
+
+async def test_a_shell_that_got_half_a_text_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.process.pty._WRITE_SECONDS", 0.1)
+    long = ": '" + "\U0001f600" * 20_000 + "'\n"  # more than the pipe takes
+    model = Talk(*steps(runs("bash", "c1"), feed("sleep 60\n", "c2"), feed(long, "c3"), feed("ls\n", "c4")))
+    rig = Rig(model, tmp_path)
+    events = await rig.turn()
+    assert "did not take all of the input" in shown(model, "c3")
+    assert "Process was ended" in shown(model, "c3")
+    assert [e.status for e in of(CommandEnded, events)] == [Status.INTERRUPTED]
+
+
 async def test_half_a_line_is_held_until_its_end_comes(tmp_path: Path) -> None:
     model = Talk(
         *steps(
@@ -249,6 +284,9 @@ def test_who_may_feed_a_program(real_gate: Callable[[str], Any], rules: str, wan
         ("git status\n", "git push\n", Decision.DENY),
         ("git() { rm -rf /; }\n", "git status\n", Decision.ASK),
         ("X=push\n", "git $X\n", Decision.DENY),
+        ("git \\\n", "push\n", Decision.DENY),
+        ("git status <<E\n", "git push\nE\n", Decision.ALLOW),
+        ("git status <<E\n", "git push\nE\ngit push\n", Decision.DENY),
     ],
 )
 def test_a_line_is_judged_with_what_came_before(
