@@ -15,6 +15,8 @@ from execpolicy.values import frozen
 
 WIDTH = 100
 INDENT = "    "
+MANY = 8  # short words of a list share their lines
+SHORT = 30
 
 
 @frozen
@@ -231,8 +233,10 @@ class _Printer:
     def _block(
         self, items: Sequence[tuple[Span, str, Expr]], opening: str, closing: str, indent: str, span: Span
     ) -> list[str]:
-        out = [opening]
         inner = indent + INDENT
+        if not self._holds_comment(span) and (words := _short_words(items)):
+            return [opening, *_filled(words, inner), closing]
+        out = [opening]
         for index, (place, key, value) in enumerate(items):
             out += [inner + comment.text for comment in self._take(value.span.start if key else place.start)]
             out += self._expr(value, inner, key, ",")
@@ -243,11 +247,46 @@ class _Printer:
         return out
 
 
+def _short_words(items: Sequence[tuple[Span, str, Expr]]) -> list[str]:
+    """The items where they are a long list of short words; else none."""
+    words = [flat(value) for _, key, value in items if not key and _is_word(value)]
+    if (
+        len(words) != len(items)
+        or len(words) < MANY
+        or max(map(len, words)) > SHORT
+        or "\n" in "".join(words)
+    ):
+        return []
+    return words
+
+
+def _is_word(expr: Expr) -> bool:
+    """A string, alone or as `glob("...")`: nothing is gained by breaking it."""
+    match expr:
+        case syntax.Str():
+            return True
+        case syntax.Call(syntax.Name(), [syntax.Argument(None, syntax.Str())], _):
+            return True
+        case _:
+            return False
+
+
+def _filled(words: Sequence[str], indent: str) -> list[str]:
+    """As many words a line as there is room for."""
+    lines = [indent + words[0] + ","]
+    for word in words[1:]:
+        if len(lines[-1]) + len(word) + 2 <= WIDTH:
+            lines[-1] += f" {word},"
+        else:
+            lines.append(f"{indent}{word},")
+    return lines
+
+
 def _parts(expr: Expr) -> bool:
     """Whether `expr` can be written on several lines."""
     match expr:
         case syntax.Call(_, arguments, _):
-            return bool(arguments)
+            return bool(arguments) and not _is_word(expr)
         case syntax.ListExpr(items, _):
             return bool(items)
         case syntax.DictExpr(entries, _):

@@ -37,6 +37,18 @@ def test_in_place_and_once(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["t.rules"]
 
 
+def test_a_long_list_of_words_shares_its_lines(file: Path) -> None:
+    words = [f"word-{number}" for number in range(30)]
+    file.write_text(f"WORDS = {words}\n", "utf-8")
+    assert run("t.rules")[0] == 0
+    lines = file.read_text("utf-8").splitlines()
+    assert lines[1].startswith('    "word-0", "word-1",')
+    assert lines[-1] == "]"
+    assert len(lines) < 8
+    assert max(map(len, lines)) <= 100
+    assert run("--check", "t.rules") == (0, "", "")
+
+
 def test_check_changes_nothing_and_shows_the_difference(file: Path) -> None:
     status, out, _ = run("--check", "t.rules")
     assert status == 1
