@@ -13,6 +13,7 @@ from execpolicy.decision import Decision, Layer
 from execpolicy.diagnostics import render
 from execpolicy.engine.check import check
 from execpolicy.engine.context import CheckContext
+from execpolicy.lang.format import format_text
 from execpolicy.lang.rules import NetworkRule, PathRule, ToolRule
 
 RULES = Path(__file__).parents[2] / "rules"
@@ -113,3 +114,12 @@ def test_a_tighter_profile_is_never_looser(loose: str, tight: str) -> None:
 def test_a_machine_without_a_person_gets_no_asks_by_silence() -> None:
     for command in ("frobnicate", "python x.py", "cat $(./x)"):
         assert check(command, profile("ci").policy, CONTEXT).decision is Decision.DENY
+
+
+@pytest.mark.parametrize(
+    "path", sorted(RULES.rglob("*.rules")), ids=lambda path: str(path.relative_to(RULES))
+)
+def test_a_file_is_in_canonical_form(path: Path) -> None:
+    """`agent policy fmt` over `rules/` has nothing to change."""
+    text = path.read_text(encoding="utf-8")
+    assert format_text(text, str(path)).text == text
