@@ -86,7 +86,7 @@ def execute(settings: Settings, begin: Begin, task: Task) -> int:
                 _note("warning: there is no final message; the file is empty")
         if not task.as_json and done and outcome.last_message:
             _print_answer(outcome.last_message)
-    return _status(outcome, settings.fail_on)
+    return _status(outcome, settings)
 
 
 def converse(settings: Settings, begin: Begin, prompt: str | None, images: tuple[str, ...] = ()) -> int:
@@ -151,7 +151,14 @@ def _print_answer(text: str) -> None:
         print(message_text(text), flush=True)
 
 
-def _status(outcome: Outcome, fail_on: str) -> int:
+def _status(outcome: Outcome, settings: Settings) -> int:
+    fail_on = settings.fail_on
+    if outcome.unrecorded:
+        _note(
+            f"error: {outcome.unrecorded} call(s) were refused because the audit record could not be written\n"
+            f"help: see that `{settings.audit}` can be written and `agent audit verify` finds it whole"
+        )
+        return 1
     if outcome.end is not End.DONE:
         return 1
     counted = {"never": 0, "deny": outcome.denied, "ask": outcome.denied + outcome.asked}[fail_on]

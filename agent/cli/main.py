@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 COMMANDS = {
@@ -37,6 +37,10 @@ EPILOG = (
 )
 
 
+class _Ended(SystemExit):
+    """A signal asked for the end. Not an interrupt: Python and the libraries make statuses of their own of it."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; its exit status: 0 done, 1 failed, 2 wrong usage."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -49,16 +53,45 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = 0
         else:
             _standard_streams()
-            status = _run(words)
+            with _ending_in_words():
+                status = _run(words)
         # A reader that is gone or a disk that is full would be told by Python at exit, in its own words.
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
         return status
+    except _Ended:
+        from agent.cli.report import FAILED, tell
+
+        tell("interrupted")
+        return FAILED
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the program ends here
         from agent.cli.report import report
 
         return report(error)
+
+
+@contextlib.contextmanager
+def _ending_in_words() -> Iterator[None]:
+    """TERM and hang-up end the program with a word, from its start; a second one ends it at once."""
+    import signal
+
+    def leave(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise _Ended(1)
+
+    taken: list[signal.Signals] = []
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # one that is to be ignored stays so
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.signal(number, leave)
+                taken.append(number)
+    try:
+        yield
+    finally:
+        for number in taken:
+            if signal.getsignal(number) is leave:
+                signal.signal(number, signal.SIG_DFL)
 
 
 def _standard_streams() -> None:

@@ -8,17 +8,22 @@ import enum
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.headless.answer import AnswerForm, asked_again
 from agent.protocol.approvals import Answer, ApprovalReply
 from agent.protocol.conversation import Conversation
 from agent.protocol.events import (
     ApprovalAsked,
+    CallFailed,
     Closed,
+    CommandEnded,
     Event,
     Judged,
     MessageDone,
+    PatchEnded,
+    Refusal,
+    ToolEnded,
     TurnCompleted,
     TurnFailed,
     TurnInterrupted,
@@ -46,6 +51,7 @@ class Outcome:
     last_message: str = ""
     asked: int = 0
     denied: int = 0
+    unrecorded: int = 0  # calls that were refused because they could not be recorded
 
 
 class Show(Protocol):
@@ -167,6 +173,13 @@ def _note(event: Event, outcome: Outcome) -> None:
         case Judged(verdict=verdict):
             outcome.asked += verdict.decision is Decision.ASK
             outcome.denied += verdict.decision is Decision.DENY
+        case (
+            CallFailed(refusal=Refusal.RECORD)
+            | CommandEnded(refusal=Refusal.RECORD)
+            | PatchEnded(refusal=Refusal.RECORD)
+            | ToolEnded(refusal=Refusal.RECORD)
+        ):
+            outcome.unrecorded += 1
         case TurnCompleted():
             outcome.end = End.DONE
         case TurnInterrupted():
@@ -188,17 +201,21 @@ async def _close(conversation: Conversation, events: asyncio.Queue[Event | None]
 @contextlib.contextmanager
 def _signals(stop: _Stop) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    taken: list[signal.Signals] = []
+    taken: list[tuple[signal.Signals, Any]] = []
 
     def listen(number: signal.Signals) -> Callable[[], None]:
         return lambda: stop.wish(number.name)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before = signal.getsignal(number)
+        if before is signal.SIG_IGN and number is signal.SIGHUP:  # started to outlive its terminal
+            continue
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(number, listen(number))
-            taken.append(number)
+            taken.append((number, before))
     try:
         yield
     finally:
-        for number in taken:
+        for number, before in taken:
             loop.remove_signal_handler(number)
+            signal.signal(number, before)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from agent.cli.main import main
 from agent.llm.scripted import Calls, CallsCustom, Fail, Respond, Says, ScriptedServer, Step, replay, respond
 
 CANARY = "sk-canary-5f3a9d1c7b"
@@ -237,6 +238,67 @@ def test_a_signal_ends_the_task_and_everything_is_kept(place: Place, number: sig
         text=True,
     )
     assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_run_that_has_only_begun(place: Place, number: signal.Signals) -> None:
+    child = subprocess.Popen(
+        # Nobody ends the input: the run waits for its task, long before a session is there.
+        place.argv(None, "exec", "-"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=place.project,
+        env=place.environ(),
+    )
+    assert child.stderr is not None
+    time.sleep(1.0)
+    child.send_signal(number)
+    assert child.wait(10) == 1
+    assert child.stderr.read().endswith("error: interrupted\n")
+    child.communicate()
+
+
+def test_a_hang_up_that_is_to_be_ignored_ends_nothing(place: Place) -> None:
+    with model(respond(command("sleep 1")), respond(Says("Done."))) as server:
+        child = place.start(
+            server, "exec", "--json", "go", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        )
+        assert child.stdout is not None
+        while '"item.started"' not in child.stdout.readline():
+            pass
+        child.send_signal(signal.SIGHUP)
+        child.communicate(timeout=20)
+    assert child.returncode == 0
+
+
+def test_a_run_whose_record_broke_fails_with_a_last_word(
+    place: Place, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from compliance.errors import AuditError
+    from compliance.log import AuditLog
+
+    def full(*_: object) -> int:
+        raise AuditError("no space left on device")
+
+    real = AuditLog.record
+    monkeypatch.setattr(
+        AuditLog,
+        "record",
+        lambda log, event: (full if type(event).__name__ == "Decided" else real)(log, event),
+    )
+    for name, value in place.environ().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(place.project)
+    with model(respond(command("touch made")), respond(Says("Done."))) as server:
+        status = main(place.argv(server, "exec", "go")[4:])
+    assert status == 1
+    assert (
+        "error: 1 call(s) were refused because the audit record could not be written"
+        in capfd.readouterr().err
+    )
+    assert not (place.project / "made").exists()
 
 
 def test_a_killed_run_is_resumed(place: Place) -> None:

@@ -15,12 +15,15 @@ from agent.headless.run import End, Outcome, run_task
 from agent.protocol.approvals import Answer, ApprovalRequest
 from agent.protocol.events import (
     ApprovalAsked,
+    CallFailed,
     CommandEnded,
     Event,
     Judged,
     MessageDone,
+    Refusal,
     Status,
     ThreadStarted,
+    ToolEnded,
     TurnCompleted,
     TurnFailed,
     TurnInterrupted,
@@ -58,6 +61,20 @@ class Kept:
 
 def drive(conversation: ScriptedConversation, show: Kept) -> Outcome:
     return asyncio.run(run_task(conversation, "do it", show))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        CallFailed("a", "x", "no", Refusal.RECORD),
+        CommandEnded("a", "ls", "no", None, Status.DECLINED, refusal=Refusal.RECORD),
+        ToolEnded("a", "x", Status.DECLINED, refusal=Refusal.RECORD),
+    ],
+)
+def test_calls_that_could_not_be_recorded_are_counted(event: Event) -> None:
+    other = CommandEnded("b", "ls", "no", None, Status.DECLINED, refusal=Refusal.POLICY)
+    conversation = ScriptedConversation([event, other, MessageDone("last"), TurnCompleted(Usage())])
+    assert drive(conversation, Kept()) == Outcome(End.DONE, "last", unrecorded=1)
 
 
 def test_a_task_that_ends_well() -> None:
