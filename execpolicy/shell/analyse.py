@@ -41,10 +41,11 @@ def _walked(text: str, go: Callable[[Walk, State], None], dialect: str) -> Scrip
         if walk.trapped:
             again.interrupt()
         walk = _walk(go, Walk(Budget(), functions_stay=not removes), again)
+    circling = endless(walk.commands) if walk.defined else ()
     return ScriptFacts(
         text=text,
         commands=tuple(walk.commands),
-        unknowns=tuple(dict.fromkeys((*walk.unknowns, *endless(walk.commands)))),
+        unknowns=tuple(dict.fromkeys((*walk.unknowns, *circling))),
         readable=walk.readable,
     )
 

@@ -16,6 +16,8 @@ Atom = str | Part  # an unquoted character, or a piece that braces do not look i
 
 def may_expand(parts: tuple[Part, ...]) -> bool:
     """Whether unquoted text holds what brace expansion needs."""
+    if not any(isinstance(part, Text) and "{" in part.text and not part.quoted for part in parts):
+        return False
     text = "".join(part.text if isinstance(part, Text) and not part.quoted else "\0" for part in parts)
     opening = text.find("{")
     return opening >= 0 and "}" in text[opening:] and ("," in text[opening:] or ".." in text[opening:])

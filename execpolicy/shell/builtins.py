@@ -33,6 +33,7 @@ _SETTERS = frozenset(
     }
 )
 _ANYTHING = frozenset({"eval", "source", ".", "shopt", "alias", "enable", "hash", "bind", "complete"})
+_NOTED = _SETTERS | _ANYTHING | {"cd", "pushd", "popd", "trap", "set"}
 
 
 # Letters of options that take a value, and those whose value names a variable.
@@ -155,6 +156,8 @@ def note_changes(argv: tuple[Word, ...], state: State) -> None:
     name = argv[0].text
     if name is None:
         state.forget()
+    elif name not in _NOTED:
+        return
     elif name in ("cd", "pushd", "popd"):
         _folder(name, argv, state)
     elif name == "trap":

@@ -54,10 +54,10 @@ def see_through(argv: Argv) -> Carried:
     path = known(argv[0]) if argv else None
     if path is None:
         return NOTHING
-    name = path.rpartition("/")[2]
+    name = path.rpartition("/")[2] if "/" in path else path
     entry = program(name)
     carried = NOTHING if entry is None else look_into(name, entry, argv)
-    return carried if "/" not in path or path.startswith(SYSTEM) else _by_path(argv[0], carried)
+    return carried if name is path or path.startswith(SYSTEM) else _by_path(argv[0], carried)
 
 
 def _by_path(path: Word, carried: Carried) -> Carried:
@@ -80,7 +80,7 @@ def plain(name: str, entry: Entry, argv: Argv) -> Carried:
     if entry.default == "shell" and len(read.operands) <= entry.skip and not read.has(*entry.inert):
         pad.unknown(f"`{name}` runs what its standard input says", argv[0], code=True)
     for option in read.options:
-        if option.name.startswith("+"):
+        if option.name[:1] == "+":
             pad.unknown(f"a command that `{name}` runs at its start", argv[option.at])
     return pad.carried()
 

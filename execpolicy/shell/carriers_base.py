@@ -74,13 +74,14 @@ class Pad:
     stdin: StdinScript | None = None
 
     def carried(self, *, transparent: bool | None = None) -> Carried:
+        entry = self.entry
         return Carried(
             name=self.program,
-            argvs=tuple(argv for argv in self.argvs if argv),
+            argvs=tuple([argv for argv in self.argvs if argv]) if self.argvs else (),
             texts=tuple(self.texts),
-            effects=self.entry.effects | self.effects,
-            transparent=self.entry.transparent if transparent is None else transparent,
-            unknowns=tuple(dict.fromkeys(self.unknowns)),
+            effects=entry.effects | self.effects if self.effects else entry.effects,
+            transparent=entry.transparent if transparent is None else transparent,
+            unknowns=tuple(self.unknowns if len(self.unknowns) < 2 else dict.fromkeys(self.unknowns)),
             files=tuple(self.files),
             assignments=tuple(self.assignments),
             cwd=self.cwd,
@@ -121,13 +122,18 @@ class Pad:
 
     def doubts(self, scan: Scan) -> None:
         """Note where the reading may be wrong, when that could hide anything."""
-        if self.entry.options.strict or any(role not in HARMLESS for role in self.entry.roles.values()):
+        if scan.doubts and (
+            self.entry.options.strict or any(role not in HARMLESS for role in self.entry.roles.values())
+        ):
             self.unknowns.extend(scan.doubts)
 
     def roles(self, scan: Scan) -> None:
         """Note what the options mean by their roles."""
+        roles = self.entry.roles
+        if not roles:
+            return
         for option in scan.options:
-            role = self.entry.roles.get(option.name)
+            role = roles.get(option.name)
             if role is not None:
                 at = option.value or Word.literal(option.name)
                 self.role(role, option.value, at, f"`{option.name}` of {self.program}")
@@ -197,14 +203,18 @@ class Pad:
     def operand_roles(self, read: Scan) -> None:
         """Note what operands mean by their places."""
         entry = self.entry
+        if not read.operands:
+            return
         places = list(read.operands)
         if entry.leading is not None and places and not read.has(*entry.leading):
             places.pop(0)
-        if read.has(*entry.write_with):
+        if not places:
+            return
+        if entry.write_with and read.has(*entry.write_with):
             for place in places:
                 self.touch(place, Access.WRITE)
             return
-        if read.has(*entry.read_with):
+        if entry.read_with and read.has(*entry.read_with):
             for place in places:
                 self.touch(place, Access.READ)
             return

@@ -76,7 +76,7 @@ def _behind(dispatch: Dispatch, pad: Pad, read: Scan, argv: Argv) -> Carried:
 
 def _settings_behind(pad: Pad, argv: Argv) -> None:
     """Options of the program that lead to other settings are understood behind the subcommand too."""
-    risky = {name for name, role in pad.entry.roles.items() if role is Role.CONFIG}
+    risky = [name for name, role in pad.entry.roles.items() if role is Role.CONFIG]
     if not risky:
         return
     end = next((at for at, word in enumerate(argv) if known(word) == "--"), len(argv))

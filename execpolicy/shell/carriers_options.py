@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from execpolicy.facts import Unknown, Word, WordKind
 from execpolicy.values import frozen
 
@@ -20,11 +22,12 @@ class OptionSpec:
 
     def spelled(self, name: str) -> str | None:
         """The full name of `name`, a long option that may be cut short; None: no listed option."""
-        listed = self.values | self.optional | self.flags
-        if name in listed:
+        if name in self.values or name in self.flags or name in self.optional:
             return name
-        near = sorted(known for known in listed if known.startswith(name))
-        return near[0] if name.startswith("--") and near else None
+        if not name.startswith("--"):
+            return None
+        listed = itertools.chain(self.values, self.optional, self.flags)
+        return min((known for known in listed if known.startswith(name)), default=None)
 
 
 @frozen
@@ -50,12 +53,16 @@ class Scan:
         return tuple(o.value for o in self.options if o.name in names and o.value is not None)
 
     def has(self, *names: str) -> bool:
-        return any(o.name in names for o in self.options)
+        if names:
+            for option in self.options:
+                if option.name in names:
+                    return True
+        return False
 
 
 def known(word: Word) -> str | None:
     """What the program will get, when that is certain."""
-    return word.text if word.kind is WordKind.LITERAL else None
+    return word.text  # None unless the word is literal
 
 
 def tail(word: Word, cut: int) -> Word:
@@ -107,25 +114,27 @@ class _Reading:
         return Scan(tuple(self.options), tuple(self.operands), self.at, tuple(self.doubts))
 
     def _read(self) -> None:
-        while self.at < len(self.argv):
-            word = self.argv[self.at]
-            text = known(word)
+        argv = self.argv
+        end = len(argv)
+        signs = ("-", "+") if self.spec.plus else "-"
+        while self.at < end:
+            word = argv[self.at]
+            text = word.text
             if text is None:
                 if not self._unknown(word):
                     return
-            elif text == "--" and self.operands and not self.permute:
-                return
             elif text == "--":
-                self.at += 1
-                self._operands_only()
+                if self.permute or not self.operands:
+                    self.at += 1
+                    self._operands_only()
                 return
-            elif self._is_option(text) and (self.permute or not self.operands):
+            elif len(text) > 1 and text.startswith(signs) and (self.permute or not self.operands):
                 self._option(word, text)
-            elif not self._operand(word):
-                return
-
-    def _is_option(self, text: str) -> bool:
-        return (len(text) > 1 and text[0] == "-") or (self.spec.plus and len(text) > 1 and text[0] == "+")
+            elif not self.permute and len(self.operands) >= self.wanted:
+                return  # the carried command starts here
+            else:
+                self.operands.append(word)
+                self.at += 1
 
     def _operand(self, word: Word) -> bool:
         """Take an operand; False when the carried command starts here."""
@@ -186,16 +195,19 @@ class _Reading:
     def _cluster(self, word: Word, text: str) -> None:
         at = self.at
         self.at += 1
+        spec = self.spec
         sign = text[0]
-        for place, letter in enumerate(text[1:], start=1):
-            name = sign + letter
-            last = place + 1 == len(text)
-            if name in self.spec.values:
-                self.options.append(Given(name, self._next() if last else tail(word, place + 1), at))
+        end = len(text)
+        for place in range(1, end):
+            name = sign + text[place]
+            if name in spec.values:
+                self.options.append(
+                    Given(name, self._next() if place + 1 == end else tail(word, place + 1), at)
+                )
                 return
-            if name in self.spec.optional:
-                self.options.append(Given(name, None if last else tail(word, place + 1), at))
+            if name in spec.optional:
+                self.options.append(Given(name, None if place + 1 == end else tail(word, place + 1), at))
                 return
-            if self.spec.strict and name not in self.spec.flags:
+            if spec.strict and name not in spec.flags:
                 self.doubts.append(Unknown(f"option `{name}` is not known", word.span))
             self.options.append(Given(name, None, at))

@@ -22,6 +22,8 @@ Raw = Mapping[str, object]
 class Form(enum.Enum):
     """How a program takes what it runs."""
 
+    __hash__ = object.__hash__  # members are equal only to themselves; that of `Enum` hashes the name
+
     PLAIN = "plain"  # runs nothing but what its options say
     ARGV = "argv"  # the command is the rest of the line
     DDASH = "ddash"  # the command stands behind `--`
@@ -69,6 +71,8 @@ class Form(enum.Enum):
 
 class Role(enum.Enum):
     """What a value means to the program that gets it."""
+
+    __hash__ = object.__hash__  # as above
 
     READ = "read"
     WRITE = "write"

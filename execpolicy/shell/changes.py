@@ -85,6 +85,8 @@ class Changes:
     def __or__(self, other: Changes) -> Changes:
         if self.anything or other.anything:
             return EVERYTHING
+        if other is NOTHING and len(self.names) <= MAX_NAMES:
+            return self
         names = self.names | other.names
         called = self.called | other.called
         if len(names) > MAX_NAMES or len(called) > MAX_NAMES:
@@ -151,10 +153,13 @@ class ChangeFinder:
                 return self.parts((command.expression,))
 
     def simple(self, command: Simple) -> Changes:
-        found = Changes(frozenset(node.name for node in command.assigns))
-        found |= self.words(node.value for node in command.assigns if node.value is not None)
+        found = NOTHING
+        if command.assigns:
+            found = Changes(frozenset(node.name for node in command.assigns))
+            found |= self.words(node.value for node in command.assigns if node.value is not None)
         found |= self.words(command.words)
-        found |= self.words(node.target for node in command.redirects if node.target is not None)
+        if command.redirects:
+            found |= self.words(node.target for node in command.redirects if node.target is not None)
         for node in command.redirects:
             if node.descriptor.startswith("{"):
                 found |= Changes(frozenset({node.descriptor[1:-1]}))

@@ -206,13 +206,13 @@ class CommandReader(WordReader):
         while True:
             plain = match(self.text, self.pos)
             if plain is not None and (words or "=" not in plain[1]):
-                self.pos = plain.end()
+                begin, self.pos = plain.span(1)
                 if len(words) > limit:
                     raise self.fail("too long to be read")
                 if self.mapped:
-                    words.append(WordNode(plain[1], *self.at(plain.start(1), self.pos)))
+                    words.append(WordNode(plain[1], *self.at(begin, self.pos)))
                 else:
-                    words.append(WordNode(plain[1], plain.start(1), self.pos))
+                    words.append(WordNode(plain[1], begin, self.pos))
                 continue
             char = self.blanks()
             if not char or char in "\n;|)":

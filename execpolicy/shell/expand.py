@@ -143,8 +143,10 @@ class Expander:
         return None if made.unknown else "".join(made.text)
 
     def fields(self, parts: tuple[Part, ...], raw: str, span: Span) -> list[Word]:
-        fields = [_Field()]
         first = parts[0] if parts else None
+        if isinstance(first, Text) and first.quoted and len(parts) == 1:
+            return [Word(raw, first.text, WordKind.LITERAL, first.text, False, "", span)]
+        fields = [_Field()]
         if isinstance(first, Text) and not first.quoted and first.text.startswith("~"):
             tilde = _TILDE.match(first.text)
             assert tilde is not None

@@ -131,11 +131,17 @@ class Lexer:
 
     def blanks(self) -> str:
         """Skip blanks and a comment; the character that comes next, empty at the end."""
-        if self.pos >= self.end:
+        pos = self.pos
+        if pos >= self.end:
             return ""
-        char = self.text[self.pos]
+        char = self.text[pos]
         if char not in " \t#":
             return char
+        if char == " " and pos + 1 < self.end:
+            following = self.text[pos + 1]
+            if following not in " \t#":
+                self.pos = pos + 1
+                return following
         match = _BLANKS.match(self.text, self.pos)
         assert match is not None
         if match.start(1) >= 0 and self.cuts:

@@ -19,6 +19,7 @@ from execpolicy.source import Span
 MAX_CARRIERS = 24
 _SHELLS = frozenset({"sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox"})
 _SAME_SHELL = frozenset({"eval", "builtin", "command", "exec", "trap"})
+_ELSEWHERE = frozenset({Effect.REMOTE, Effect.CONTAINER})
 _STDIN_KEEPERS = frozenset({"xargs", "find", "parallel", "fd"})  # what they run does not get their input
 
 
@@ -52,13 +53,13 @@ class Runner(Surface):
     def simple(self, node: Simple, state: State) -> None:
         argv: list[Word] = []
         span = Span(node.start, node.end)
+        expander = Expander(state, kind_of)
         for word in node.words:
             if word.parts is None:
                 raw = word.raw
                 argv.append(Word(raw, raw, WordKind.LITERAL, raw, False, "", Span(word.start, word.end)))
                 continue
             self.parts(word.parts, state)
-            expander = Expander(state, kind_of)
             if node.words[0].raw in DECLARERS and expander.is_kept_whole(word):
                 argv.append(expander.one(word))
             else:
@@ -167,7 +168,7 @@ class Runner(Surface):
         inner.via = (*via, Carrier(carried.name, carried.effects))
         if carried.cwd is not None:
             inner.cwd = joined(cwd, carried.cwd)
-        if carried.effects & {Effect.REMOTE, Effect.CONTAINER}:
+        if carried.effects and not carried.effects.isdisjoint(_ELSEWHERE):
             inner.cwd = Word.unknown("folder on another machine")
         if carried.name == "trap":
             inner.forget()  # it runs later

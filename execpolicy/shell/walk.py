@@ -126,7 +126,7 @@ class Walk(Runner):
                 stopped = either(stopped, failed)
             stopped = either(stopped, current)
         strict = state.errexit
-        state.take(current if stopped is None else either(stopped, current))
+        state.take(current if stopped is None else stopped)  # what ran last is in it by now
         state.errexit = strict
 
     def pipeline(self, pipeline: Pipeline, state: State) -> None:
