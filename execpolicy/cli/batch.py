@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 from execpolicy.bundle.session import check_call
+from execpolicy.cli.jsonlines import BadLine, json_of, numbered, text_of
 from execpolicy.cli.place import with_facts
 from execpolicy.decision import Verdict
 from execpolicy.engine.context import CheckContext, FactValue
@@ -19,14 +19,8 @@ from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import inside
 from execpolicy.values import replace
 
-CHUNK: Final = 1 << 16
 FOLDERS: Final = 256  # whose contexts are kept
-MAX_LINE: Final = 16 * 1024 * 1024
 KEYS: Final = ("decision", "rules", "parts", "unknowns")
-
-
-class _BadLine(Exception):
-    """The line asks nothing that can be answered."""
 
 
 def answer_lines(policy: Policy, context: CheckContext, elsewhere: Callable[[str], CheckContext]) -> int:
@@ -38,25 +32,23 @@ def answer_lines(policy: Policy, context: CheckContext, elsewhere: Callable[[str
     elsewhere = lru_cache(maxsize=FOLDERS)(elsewhere)
     objects: bool | None = None
     bad = False
-    for number, line in _lines():
+    for number, line in numbered():
         if line is not None and not line.strip():
             continue
         if objects is None:
             objects = line is not None and line.lstrip().startswith(b"{")
         name: object = number
         try:
-            if line is None:
-                raise _BadLine(f"line has more than {MAX_LINE // 1024 // 1024} MB")
             if objects:
                 question = _question(line)
                 name = question.get("id", number)
                 verdict = _answer(question, policy, _context(question, context, elsewhere))
             else:
-                verdict = check_call(_text(line), policy, context)
+                verdict = check_call(text_of(line), policy, context)
             found = to_json(verdict)
             reply: dict[str, object] = {"id": name, **{key: found[key] for key in KEYS}}
             reply.update((key, value) for key, value in found.items() if key not in reply)
-        except _BadLine as error:
+        except BadLine as error:
             bad = True
             reply = {"id": name, "error": str(error)}
         sys.stdout.write(json.dumps(reply) + "\n")
@@ -64,54 +56,24 @@ def answer_lines(policy: Policy, context: CheckContext, elsewhere: Callable[[str
     return 1 if bad else 0
 
 
-def _lines() -> Iterator[tuple[int, bytes | None]]:
-    """Numbered lines; None for one that is too long. What is answered is written out before more is waited for."""
-    number, held, size, skipping = 1, [], 0, False  # type: int, list[bytes], int, bool
-    while chunk := os.read(0, CHUNK):
-        *whole, rest = chunk.split(b"\n")
-        for piece in whole:
-            yield number, None if skipping else b"".join([*held, piece])
-            number, held, size, skipping = number + 1, [], 0, False
-        if not skipping:
-            held.append(rest)
-            size += len(rest)
-            if size > MAX_LINE:
-                held, size, skipping = [], 0, True
-        sys.stdout.flush()
-    if skipping or any(held):
-        yield number, None if skipping else b"".join(held)
-
-
-def _text(line: bytes) -> str:
-    try:
-        return line.decode("utf-8").rstrip("\r")
-    except UnicodeDecodeError:
-        raise _BadLine("line is not UTF-8 text") from None
-
-
-def _question(line: bytes) -> dict[str, object]:
-    try:
-        question = json.loads(_text(line))
-    except (ValueError, RecursionError) as error:
-        raise _BadLine(f"line is no JSON: {error}") from None
+def _question(line: bytes | None) -> dict[str, object]:
+    question = json_of(line)
     if not isinstance(question, dict):
-        raise _BadLine("line is no JSON object")
-    if question.get("id") in (math.inf, -math.inf) or question.get("id") != question.get("id"):  # NaN
-        raise _BadLine("`id` is no number that JSON can say")
+        raise BadLine("line is no JSON object")
     return question
 
 
 def _answer(question: dict[str, object], policy: Policy, context: CheckContext) -> Verdict:
     script, argv = question.get("script"), question.get("argv")
     if script is not None and argv is not None:
-        raise _BadLine("give one of `script` and `argv`")
+        raise BadLine("give one of `script` and `argv`")
     if isinstance(script, str):
         return check_call(script, policy, context)
     if isinstance(argv, list) and argv and all(isinstance(word, str) for word in argv):
         return check_call(argv, policy, context)
     if script is not None:
-        raise _BadLine("`script` is a string")
-    raise _BadLine(
+        raise BadLine("`script` is a string")
+    raise BadLine(
         "`argv` is a list of strings with a program" if argv is not None else "no `script` and no `argv`"
     )
 
@@ -122,13 +84,13 @@ def _context(
     cwd, facts = question.get("cwd"), question.get("facts")
     if cwd is not None:
         if not isinstance(cwd, str) or "\0" in cwd:
-            raise _BadLine("`cwd` is a path")
+            raise BadLine("`cwd` is a path")
         here = os.path.normpath(os.path.join(context.cwd, cwd))
         context = replace(context, cwd=here) if inside(here, context.workspace) else elsewhere(here)
     if facts is None:
         return context
     if not isinstance(facts, dict):
-        raise _BadLine("`facts` is an object")
+        raise BadLine("`facts` is an object")
     return with_facts(context, {str(name): _value(name, value) for name, value in facts.items()})
 
 
@@ -137,4 +99,4 @@ def _value(name: object, value: object) -> FactValue:
         return value
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise _BadLine(f"fact `{name}` is a string, a truth value or a list of strings")
+    raise BadLine(f"fact `{name}` is a string, a truth value or a list of strings")

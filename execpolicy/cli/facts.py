@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from execpolicy.cli.files import Unreadable, fail, read_stdin
+from execpolicy.cli.jsonlines import BadLine, json_of, numbered
 from execpolicy.shell.analyse import analyse, analyse_argv
 from execpolicy.shell.report import facts_to_json
 from execpolicy.shell.report import schema as facts_schema
@@ -25,14 +26,39 @@ SCHEMAS: Final = {
 
 
 def facts(*, script: str | None, words: tuple[str, ...], folder: str) -> int:
-    """Print what the script can do; standard input is the script when there is none."""
-    try:
-        text = read_stdin() if script is None and not words else script
-    except Unreadable as error:
-        return fail(str(error))
-    found = analyse_argv(words) if text is None else analyse(text, cwd=os.path.abspath(folder))
+    """Print what a script, or a program with its words, can do."""
+    found = analyse_argv(words) if script is None else analyse(script, cwd=os.path.abspath(folder))
     print(json.dumps(facts_to_json(found), indent=2))
     return 0
+
+
+def facts_of_lines(folder: str) -> int:
+    """One answer a line of standard input, in order. Exit status 0 when every line was answered, else 1."""
+    folder = os.path.abspath(folder)
+    bad = False
+    for number, line in numbered():
+        if line is not None and not line.strip():
+            continue
+        name: object = number
+        try:
+            question = json_of(line)
+            if isinstance(question, dict):
+                name = question.get("id", number)
+                script, cwd = question.get("script"), question.get("cwd", ".")
+            else:
+                script, cwd = question, "."
+            if not isinstance(script, str):
+                raise BadLine("line is neither a JSON string nor an object with a `script`")
+            if not isinstance(cwd, str) or "\0" in cwd:
+                raise BadLine("`cwd` is a path")
+            found = facts_to_json(analyse(script, cwd=os.path.normpath(os.path.join(folder, cwd))))
+            reply = {"id": name, **found}
+        except BadLine as error:
+            bad = True
+            reply = {"id": name, "error": str(error)}
+        sys.stdout.write(json.dumps(reply) + "\n")
+    sys.stdout.flush()
+    return 1 if bad else 0
 
 
 def schema(name: str) -> int:

@@ -144,7 +144,9 @@ def facts_command(
     script: Annotated[
         str | None, typer.Option("--script", metavar="TEXT", help="A script as bash would read it.")
     ] = None,
-    stdin: Annotated[bool, typer.Option("--stdin", help="The script is standard input.")] = False,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="One script a line: a JSON string, or an object with `script`.")
+    ] = False,
     folder: Annotated[str, typer.Option("--cd", "-C", metavar="FOLDER", help="Where it would run.")] = ".",
     form: Annotated[
         str, typer.Option("--format", metavar="json", help="How the answer is written.")
@@ -155,8 +157,10 @@ def facts_command(
         raise typer.BadParameter("give one of `--script`, `--stdin` and a command behind `--`")
     if form != "json":
         raise typer.BadParameter(f"`{form}` is not json", param_hint="--format")
-    from execpolicy.cli.facts import facts
+    from execpolicy.cli.facts import facts, facts_of_lines
 
+    if stdin:
+        raise typer.Exit(facts_of_lines(folder))
     raise typer.Exit(facts(script=script, words=tuple(words or ()), folder=folder))
 
 

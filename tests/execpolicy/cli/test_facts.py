@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,7 +52,44 @@ def test_facts(script: str) -> None:
     status, out, _ = run("facts", "--script", script)
     assert status == 0
     validate(json.loads(out), schema_of("facts"))
-    assert run("facts", "--stdin", data=script)[1] == out
+
+
+def lines(*questions: object, raw: bytes = b"") -> tuple[int, list[dict[str, object]]]:
+    done = subprocess.run(
+        [sys.executable, "-I", "-m", "execpolicy", "facts", "--stdin", "--cd", "/srv"],
+        input="\n".join(map(json.dumps, questions)).encode() + b"\n" + raw,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stderr == b""
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    for answer in answers:
+        validate(answer, schema_of("facts"))
+    return done.returncode, answers
+
+
+def test_a_script_a_line() -> None:
+    """A line is a JSON string or an object; the answer is the one that `--script` gives."""
+    objects = [{"id": f"n{number}", "script": script} for number, script in enumerate(SCRIPTS)]
+    status, answers = lines(*SCRIPTS, *objects)
+    assert status == 0
+    assert [answer.pop("id") for answer in answers] == [
+        *range(1, len(SCRIPTS) + 1),
+        *(one["id"] for one in objects),
+    ]
+    alone = [json.loads(run("facts", "--cd", "/srv", "--script", script)[1]) for script in SCRIPTS]
+    assert answers == [*alone, *alone]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b"git status", b"7", b"null", b'{"id": 1}', b'{"script": 1}', b'{"script": "x", "cwd": 1}', b"[" * 5000, b"\xff"],
+)  # fmt: skip
+def test_a_bad_line_is_told_and_the_rest_goes_on(bad: bytes) -> None:
+    status, answers = lines("a", raw=bad + b'\n\n"b"\n')
+    assert status == 1
+    assert ["error" in answer for answer in answers] == [False, True, False]
 
 
 def test_facts_of_words() -> None:
@@ -68,12 +107,6 @@ def test_facts_of_words() -> None:
 )
 def test_usage(words: list[str], status: int) -> None:
     assert run("facts", *words)[0] == status
-
-
-def test_no_text() -> None:
-    status, _, err = run("facts", "--stdin", data=b"\xff")
-    assert status == 1
-    assert err == "error: `standard input` is not UTF-8 text (byte 1)\n"
 
 
 RULES = """
