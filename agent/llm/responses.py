@@ -14,7 +14,8 @@ import json
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, cast
 
 from agent.errors import ModelError, TransientModelError
 from agent.llm.client import ItemArrived, ModelEvent, ModelRequest, ResponseDone, TextArrived
@@ -96,15 +97,18 @@ class ResponsesClient:
             raise
 
     async def _stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        import httpx2
-        from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
-
         if self._client is None:
             self._client = await asyncio.to_thread(self._connect)
         client = self._client
+
+        import httpx2
+        from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncStream, OpenAIError
+
         opened = False
         deadline = time.monotonic() + self._total_seconds
         body: JsonObject = {
+            "model": request.model,
+            "stream": True,
             "input": list(request.input),
             "tools": list(request.tools),
             "tool_choice": "auto",
@@ -118,19 +122,23 @@ class ResponsesClient:
         if options := _text_options(request):
             body["text"] = options
         try:
-            # The history goes in as extra_body: as an argument it would be walked and copied each time.
             async with contextlib.AsyncExitStack() as stack:
                 # Of the head of an answer the package bounds each read, not the whole.
                 async with asyncio.timeout(
                     min(self._connect_seconds + self._idle_seconds, self._total_seconds)
                 ):
-                    response = await stack.enter_async_context(
-                        client.responses.with_streaming_response.create(
-                            model=request.model, stream=True, extra_body=body
-                        )
+                    # `client.responses` would load 50 ms of types that are not used here.
+                    answer: object = await client.post(
+                        "/responses",
+                        body=body,
+                        cast_to=httpx2.Response,
+                        stream=True,
+                        stream_cls=AsyncStream[object],
                     )
+                response = cast("httpx2.Response", answer)  # as asked for, whatever the types say
+                stack.push_async_callback(response.aclose)
                 opened = True
-                pieces = aiter(response.iter_bytes())
+                pieces = aiter(response.aiter_bytes())
                 decoder = EventDecoder()
                 quiet_since = time.monotonic()
                 while True:
@@ -184,16 +192,22 @@ class ResponsesClient:
     def _connect(self) -> AsyncOpenAI:
         """The package takes half a second to import: callers run this in a thread."""
         import httpx2
-        from openai import AsyncOpenAI
 
+        with ThreadPoolExecutor(1) as beside:
+            # Reading the certificates of the machine waits for no Python code, nor the other way round.
+            trust = beside.submit(httpx2.create_ssl_context)
+            from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+        timeout = httpx2.Timeout(
+            self._idle_seconds + 5, connect=self._connect_seconds, write=self._idle_seconds
+        )
         return AsyncOpenAI(
             api_key=self._api_key,
             base_url=self._base_url,
             default_headers=self._headers,
             max_retries=0,  # one retry policy: llm/retry.py
-            timeout=httpx2.Timeout(
-                self._idle_seconds + 5, connect=self._connect_seconds, write=self._idle_seconds
-            ),
+            timeout=timeout,
+            http_client=DefaultAsyncHttpxClient(verify=trust.result(), timeout=timeout),
         )
 
 
