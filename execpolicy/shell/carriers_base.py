@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from execpolicy.facts import Access, Assignment, Effect, FileAccess, Unknown, Word, WordKind
 from execpolicy.shell.carriers_options import Scan, known
@@ -58,6 +59,12 @@ class Carried:
 NOTHING = Carried()
 
 
+@lru_cache(maxsize=1024)
+def _nothing_of(program: str, effects: frozenset[Effect], transparent: bool) -> Carried:
+    """What most commands are: a known program that runs and touches nothing else."""
+    return Carried(name=program, effects=effects, transparent=transparent)
+
+
 @slotted
 class Pad:
     """Notes of one reading. `program` names what was read, for the phrases."""
@@ -75,12 +82,17 @@ class Pad:
 
     def carried(self, *, transparent: bool | None = None) -> Carried:
         entry = self.entry
+        passes = entry.transparent if transparent is None else transparent
+        if not (
+            self.unknowns or self.files or self.argvs or self.texts or self.assignments or self.effects
+        ) and (self.cwd is None and self.stdin is None):
+            return _nothing_of(self.program, entry.effects, passes)
         return Carried(
             name=self.program,
             argvs=tuple([argv for argv in self.argvs if argv]) if self.argvs else (),
             texts=tuple(self.texts),
             effects=entry.effects | self.effects if self.effects else entry.effects,
-            transparent=entry.transparent if transparent is None else transparent,
+            transparent=passes,
             unknowns=tuple(self.unknowns if len(self.unknowns) < 2 else dict.fromkeys(self.unknowns)),
             files=tuple(self.files),
             assignments=tuple(self.assignments),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+from bisect import bisect_left
+from functools import lru_cache
 
 from execpolicy.facts import Unknown, Word, WordKind
 from execpolicy.values import frozen
@@ -26,8 +27,15 @@ class OptionSpec:
             return name
         if not name.startswith("--"):
             return None
-        listed = itertools.chain(self.values, self.optional, self.flags)
-        return min((known for known in listed if known.startswith(name)), default=None)
+        listed = _long(self.values, self.optional, self.flags)
+        at = bisect_left(listed, name)
+        return listed[at] if at < len(listed) and listed[at].startswith(name) else None
+
+
+@lru_cache(maxsize=1024)
+def _long(*listed: frozenset[str]) -> tuple[str, ...]:
+    """The long options among those of one program, in order."""
+    return tuple(sorted(name for names in listed for name in names if name.startswith("--")))
 
 
 @frozen

@@ -54,10 +54,11 @@ class Runner(Surface):
         argv: list[Word] = []
         span = Span(node.start, node.end)
         expander = Expander(state, kind_of)
+        literal = WordKind.LITERAL
         for word in node.words:
             if word.parts is None:
                 raw = word.raw
-                argv.append(Word(raw, raw, WordKind.LITERAL, raw, False, "", Span(word.start, word.end)))
+                argv.append(Word(raw, raw, literal, raw, False, "", Span(word.start, word.end)))
                 continue
             self.parts(word.parts, state)
             if node.words[0].raw in DECLARERS and expander.is_kept_whole(word):
@@ -143,7 +144,7 @@ class Runner(Surface):
         )
         if certain is not None:
             state.forget()
-        if carried.name:
+        if carried.argvs or carried.texts or carried.stdin:
             self.carried(carried, argv, state, span, assignments, stdin)
         note_changes(argv, state)
 
@@ -157,8 +158,6 @@ class Runner(Surface):
         stdin: str | None,
     ) -> None:
         """What a carrier runs."""
-        if not (carried.argvs or carried.texts or carried.stdin):
-            return
         if len(state.via) >= MAX_CARRIERS:
             self.stop("carriers nested too deeply", span)
             return

@@ -95,6 +95,8 @@ class Surface:
             self.parts(part.operand, state)
         if part.subscript is not None:
             self.subscript(part.subscript, (), part.span, state)
+        if not part.operator:
+            return
         match part.operator:
             case "@P":
                 self.doubt("text that is expanded as a prompt", part.span)
