@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"agent {__version__}")
             status = 0
         else:
+            # A start makes a great many objects that stay, and looks for circles among them all the time.
+            gc.set_threshold(50_000, 20, 20)
             _standard_streams()
             with _ending_in_words():
                 status = _run(words)
@@ -59,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
+        # At its end Python looks for circles among all it holds; for none of that is there anything to do.
+        gc.freeze()
         return status
     except _Ended:
         from agent.cli.report import FAILED, tell
