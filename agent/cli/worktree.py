@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import subprocess
 from dataclasses import dataclass
@@ -22,14 +23,17 @@ class Worktree:
     def settle(self) -> str:
         """Remove it where nothing was changed in it; what a person is told."""
         head = _git(self.path, "rev-parse", "HEAD")
-        if _git(self.path, "status", "--porcelain", "--ignored") or head != self.start:
-            return (
-                f"the worktree is {self.path} (branch {self.branch}); "
-                f"when you are done with it: git worktree remove {self.path}"
-            )
-        _git(self.repository, "worktree", "remove", str(self.path))
-        _git(self.repository, "branch", "-D", self.branch)
-        return "nothing was changed; the worktree was removed"
+        # Not into submodules: their configuration may be of the model's making, and names programs.
+        words = ("status", "--porcelain", "--ignored", "--ignore-submodules=dirty")
+        if not _git(self.path, *words) and head == self.start:
+            with contextlib.suppress(UsageError):  # git removes none that holds submodules
+                _git(self.repository, "worktree", "remove", str(self.path))
+                _git(self.repository, "branch", "-D", self.branch)
+                return "nothing was changed; the worktree was removed"
+        return (
+            f"the worktree is {self.path} (branch {self.branch}); "
+            f"when you are done with it: git worktree remove {self.path}"
+        )
 
 
 def make_worktree(folder: Path) -> Worktree:
