@@ -198,7 +198,8 @@ class McpConnection:
 
     def _offered(self, tool: McpTool) -> bool:
         server = self.server
-        named = server.only is None or tool.name in server.only
+        # A name is shown to who says yes, and written into rules: one with a line break could pass for a verdict.
+        named = tool.name.isprintable() and (server.only is None or tool.name in server.only)
         return named and tool.name not in server.never and len(json.dumps(tool.schema)) <= MOST_SCHEMA
 
     async def _read_lines(self, stdout: asyncio.StreamReader, send: Callable[[Any], Awaitable[None]]) -> str:

@@ -186,6 +186,13 @@ async def test_only_what_is_wanted_is_offered(tmp_path: Path) -> None:
     assert [tool.name for tool in tools if tool.name.startswith("mcp__")] == ["mcp__mini__echo"]
 
 
+async def test_a_name_that_could_pass_for_another_line_of_a_card_is_not_offered(tmp_path: Path) -> None:
+    servers, tools, _ = await opened(tmp_path, server())
+    await servers.close()
+    assert tools
+    assert not [tool.name for tool in tools if "policy" in tool.name]
+
+
 async def test_nothing_of_it_is_left(tmp_path: Path) -> None:
     servers, tools, _ = await opened(tmp_path, server("pid"))
     pid = int((tmp_path / "pid").read_text())
