@@ -22,7 +22,7 @@ from agent.core.context import sound
 from agent.core.prompts import Surroundings, opening
 from agent.core.thread import Outbox, Thread
 from agent.core.turn import TurnParts
-from agent.errors import ConfigError
+from agent.errors import ConfigError, SandboxUnavailable
 from agent.llm.client import ModelClient
 from agent.llm.responses import ResponsesClient
 from agent.llm.retry import Backoff, RetryingClient
@@ -317,7 +317,17 @@ def _surroundings(settings: Settings, spec: SandboxSpec, text: str) -> Surroundi
 
 def _sandboxes(settings: Settings) -> Callable[[SandboxMode], Sandbox]:
     """One back end a mode, looked for once: it costs a trial run."""
-    return cache(lambda mode: select(mode, untrusted=(str(settings.workspace),)))
+    power = (SandboxMode.READ_ONLY, SandboxMode.WORKSPACE_WRITE, SandboxMode.FULL_ACCESS)
+
+    def pick(mode: SandboxMode) -> Sandbox:
+        if power.index(mode) > power.index(settings.most_sandbox):
+            raise SandboxUnavailable(
+                f"the owner of this machine lets nothing run in the mode {mode.value}",
+                "run it inside the sandbox, or by hand",
+            )
+        return select(mode, untrusted=(str(settings.workspace),))
+
+    return cache(pick)
 
 
 def _child_environment(settings: Settings) -> dict[str, str]:

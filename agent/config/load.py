@@ -81,7 +81,8 @@ def load_settings(
         entries.update(layer.entries)
     about = choose_provider(entries, _providers(user, overrides))
     _add_flags(entries, flags, start, cwd)
-    read_requirements(requirements).apply(entries, _DEFAULTS)
+    required = read_requirements(requirements)
+    required.apply(entries, _DEFAULTS)
     key = find_key(entries, about, environ, lambda: Credentials(home).get(provider_name(entries)))
     headers, secrets = headers_of(about, environ)
     values: dict[str, Any] = {name: entry.value for name, entry in entries.items()}
@@ -105,6 +106,7 @@ def load_settings(
         profile=str(profile.value) if profile else "",
         origins=MappingProxyType(origins),
         servers=_servers(user, overrides),
+        most_sandbox=required.most_sandbox,
         **values,
     )
 

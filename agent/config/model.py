@@ -49,6 +49,7 @@ class Settings:
 
     # what commands may do
     sandbox: SandboxMode = SandboxMode.WORKSPACE_WRITE
+    most_sandbox: SandboxMode = SandboxMode.FULL_ACCESS  # no rule and no yes gives more
     network: bool = False
     writable: tuple[Path, ...] = ()  # beside the workspace and the temporary folders
     policy_files: tuple[Path, ...] = ()  # rule files named for this run

@@ -46,6 +46,13 @@ class Requirements:
                 shown = ", ".join(map(_shown, values))
                 raise self._contrary(name, given, f"allowed is {shown}")
 
+    @property
+    def most_sandbox(self) -> SandboxMode:
+        """The most power that anything may run with, also by a rule or with a yes."""
+        given = self.fixed.get("sandbox")
+        values = self.allowed.get("sandbox", _ORDER) if given is None else (given.value,)
+        return max((SandboxMode(value) for value in values), key=_ORDER.index)
+
     def _contrary(self, name: str, given: Entry, what: str) -> ConfigError:
         key = next((key.name for key in KEYS if key.field == name), name)
         return ConfigError(

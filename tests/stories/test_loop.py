@@ -435,3 +435,20 @@ async def test_a_process_that_is_killed_leaves_a_session_that_goes_on(story: Any
     assert await second.wait() == 0
     assert told.outputs() == ["aborted"]
     assert not (told.project / "late").exists()
+
+
+@pytest.mark.parametrize("escalated", [True, False])
+async def test_no_rule_and_no_yes_gives_more_than_the_owner_of_the_machine_allows(
+    story: Any, escalated: bool
+) -> None:
+    more = {"sandbox_permissions": "require_escalated", "justification": "it needs it"} if escalated else {}
+    told = story(respond(Calls("exec_command", {"cmd": "touch made", **more})), respond(Says("Done.")))
+    rule = "" if escalated else ', sandbox = "full-access"'
+    told.policy(f'prefix_rule(pattern = ["touch"], decision = "allow"{rule})\n')
+    limited = {"sandbox": SandboxMode.READ_ONLY, "most_sandbox": SandboxMode.WORKSPACE_WRITE}
+    told.settings = replace(told.settings, **limited)
+    if not sandboxed():
+        pytest.skip("no sandbox here")
+    await told.tell()
+    assert "the owner of this machine" in told.outputs()[0]
+    assert not (told.project / "made").exists()

@@ -193,3 +193,18 @@ def test_requirements_that_cannot_be_read_let_nothing_start(
     with pytest.raises(ConfigError) as caught:
         machine.load(required=required)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("required", "most"),
+    [
+        ("", SandboxMode.FULL_ACCESS),
+        ('allowed_sandbox_modes = ["workspace-write", "read-only"]', SandboxMode.WORKSPACE_WRITE),
+        ('allowed_sandbox_modes = ["read-only"]', SandboxMode.READ_ONLY),
+        ('[required]\nsandbox_mode = "workspace-write"', SandboxMode.WORKSPACE_WRITE),
+    ],
+)
+def test_what_the_sandbox_may_be_is_required_of_rules_too(
+    machine: Machine, required: str, most: SandboxMode
+) -> None:
+    assert machine.load(required=required).most_sandbox is most
