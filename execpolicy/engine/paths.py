@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import posixpath
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from execpolicy.decision import Certainty, Decision
 from execpolicy.engine.conditions import holds
@@ -13,6 +15,9 @@ from execpolicy.facts import Access, Word, WordKind
 from execpolicy.lang.rules import Glob, PathRule
 from execpolicy.late import late_pattern
 from execpolicy.values import frozen
+
+if TYPE_CHECKING:
+    from execpolicy.lang.regular import Matcher
 
 STREAMS = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/stdin"})
 
@@ -85,10 +90,15 @@ def _physical(text: str, places: Places) -> str:
 
 def resolve_glob(pattern: str, places: Places) -> str | None:
     """The pattern with its root written out: absolute, or `**/` for one that may stand anywhere."""
+    return _resolved(pattern, places.home, places.workspace)
+
+
+@lru_cache(maxsize=8192)
+def _resolved(pattern: str, home: str, workspace: str) -> str | None:
     if pattern == "~" or pattern.startswith("~/"):
-        return escaped(places.home) + pattern[1:] if places.home else None
+        return escaped(home) + pattern[1:] if home else None
     if pattern == "$WORKSPACE" or pattern.startswith("$WORKSPACE/"):
-        return escaped(places.workspace) + pattern[len("$WORKSPACE") :]
+        return escaped(workspace) + pattern[len("$WORKSPACE") :]
     if pattern.startswith(("/", "**/")):
         return pattern
     return "**/" + pattern.removeprefix("./")
@@ -125,12 +135,22 @@ def _match_glob(
 
 
 def _fits(glob: str, path: str) -> Certainty:
+    start, matcher = _matcher(glob)
+    if matcher is None:
+        return MAYBE
+    return YES if path.startswith(start) and matcher.matches(path) else NO
+
+
+@lru_cache(maxsize=8192)
+def _matcher(glob: str) -> tuple[str, Matcher | None]:
+    """The text that every path that fits begins with, and what tells the others; no matcher for a broken glob."""
     from execpolicy.lang.regular import BadPattern, compile_path
 
+    plain = next((at for at, letter in enumerate(glob) if letter in "*?[\\"), len(glob))
     try:
-        return YES if compile_path(Glob(glob)).matches(path) else NO
+        return glob[:plain], compile_path(Glob(glob))
     except BadPattern:
-        return MAYBE
+        return "", None
 
 
 def _match_known(glob: str, path: str, access: Access) -> Certainty:

@@ -207,21 +207,28 @@ def _net(node: Node, *, search: bool) -> _Net:
 class Automaton:
     """The matcher of one glob or regular expression."""
 
-    __slots__ = ("_follow", "_live", "_net", "_numbers", "_sets")
+    __slots__ = ("_ends", "_first", "_follow", "_live", "_net", "_numbers", "_sets")
 
     def __init__(self, net: _Net) -> None:
         self._net = net
         self._live = _live(net)
+        self._first = self._close({0}, start=True, end=False)
         self._forget()
 
     def _forget(self) -> None:
         self._numbers: dict[frozenset[int], int] = {}
         self._sets: list[frozenset[int]] = []
         self._follow: dict[tuple[int, str], int] = {}
+        self._ends: list[bool | None] = []  # by number: whether a text may end there
 
     def matches(self, text: str) -> bool:
-        states = self._after(text)
-        return 1 in self._close(set(states), start=not text, end=True)
+        if not text:
+            return self.accepts(self._first, start=True)
+        number = self._read(text)
+        ends = self._ends[number]
+        if ends is None:
+            ends = self._ends[number] = self.accepts(self._sets[number], start=False)
+        return ends
 
     def may_match_prefix(self, prefix: str) -> bool:
         return bool(self._after(prefix) & self._live) or (not prefix and self.matches(""))
@@ -247,7 +254,7 @@ class Automaton:
     # Walking the automaton one character at a time, to compare it with another.
 
     def begin(self) -> frozenset[int]:
-        return self._close({0}, start=True, end=False)
+        return self._first
 
     def follow(self, states: frozenset[int], char: str) -> frozenset[int]:
         return self._step(states, char)
@@ -266,7 +273,11 @@ class Automaton:
 
     def _after(self, text: str) -> frozenset[int]:
         """The set of states once `text` is read."""
-        number = self._number(self._close({0}, start=True, end=False))
+        return self._sets[self._read(text)]
+
+    def _read(self, text: str) -> int:
+        """The number of the set of states once `text` is read."""
+        number = self._number(self._first)
         follow = self._follow
         for char in text:
             after = follow.get((number, char))
@@ -279,13 +290,14 @@ class Automaton:
                 after = self._number(self._step(states, char))
                 follow[number, char] = after
             number = after
-        return self._sets[number]
+        return number
 
     def _number(self, states: frozenset[int]) -> int:
         number = self._numbers.get(states)
         if number is None:
             number = self._numbers[states] = len(self._sets)
             self._sets.append(states)
+            self._ends.append(None)
         return number
 
     def _step(self, states: frozenset[int], char: str) -> frozenset[int]:
