@@ -215,17 +215,22 @@ def invoke(command: Any, words: list[str], name: str) -> int:
     """Run `command`; wrong usage is told in one line and a hint."""
     import typer
 
-    from agent.cli.report import FAILED, tell
+    from agent.cli.report import FAILED, report, tell
 
     usage_error: type[Any] = typer.BadParameter.__mro__[1]
     interrupted = False
+    cut_short: EOFError | None = None
 
     def told_apart(callback: Callable[..., Any]) -> Callable[..., Any]:
-        # The library makes an exit status of its own of an interrupt, and says nothing.
+        # The library makes an exit status of its own of an interrupt, and says nothing; of any end of a file
+        # it makes an interrupt.
         def call(*args: Any, **more: Any) -> Any:
-            nonlocal interrupted
+            nonlocal interrupted, cut_short
             try:
                 return callback(*args, **more)
+            except EOFError as error:
+                cut_short = error
+                raise
             except KeyboardInterrupt:
                 interrupted = True
                 raise
@@ -241,6 +246,8 @@ def invoke(command: Any, words: list[str], name: str) -> int:
         context = error.ctx
         return _wrong_usage(error, context.command_path if context is not None else name)
     except typer.Abort:
+        if cut_short is not None and not (sys.stdin is not None and sys.stdin.isatty()):
+            return report(cut_short)  # nobody ended an input: a file or a stream is not whole
         tell("interrupted")
         return FAILED
     if interrupted:

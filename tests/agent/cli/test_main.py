@@ -273,6 +273,16 @@ def test_streams_may_be_closed(tmp_path: Path, closed: str, words: str, status: 
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_cut_short_is_no_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
+    def short() -> None:
+        raise EOFError("marshal data too short")
+
+    assert invoke(build(short), [], "agent") == 1
+    told = capsys.readouterr().err
+    assert "EOFError: marshal data too short (test_main.py:" in told
+    assert "interrupted" not in told
+
+
 def test_an_interrupt_is_told_with_the_status_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
