@@ -216,6 +216,10 @@ def given(flag: str, options: Sequence[str]) -> bool:
     return any(not option.startswith("--") and flag[1] in option[1:] for option in options)
 
 
+# Two spellings of one option, as the manual of `rm` has them.
+RM_SPELLINGS = (("-f", "--force"), ("--force", "-f"))
+
+
 def prefix_matches(rule: r.PrefixRule, words: Sequence[str]) -> bool:
     rest = rule.pattern[1:]
     if not fits_list(rest, words, whole=False):
@@ -225,8 +229,10 @@ def prefix_matches(rule: r.PrefixRule, words: Sequence[str]) -> bool:
     return not any(fits_list(elements, behind, whole=True) for elements in rule.unless)
 
 
-def command_matches(rule: r.CommandRule, words: Sequence[str]) -> bool:
+def command_matches(rule: r.CommandRule, program: str, words: Sequence[str]) -> bool:
     options, operands = operands_of(words)
+    if posixpath.basename(program) == "rm":
+        options = [*options, *(other for one, other in RM_SPELLINGS if given(one, options))]
     flags = rule.flags
     if not all(given(flag, options) for flag in flags.all_of):
         return False
@@ -249,7 +255,6 @@ def speaks(
     alphabet: Sequence[str],
 ) -> int:
     first = command.argv[0].text
-    test = prefix_matches if isinstance(rule, r.PrefixRule) else command_matches
     pattern = rule.pattern[0] if isinstance(rule, r.PrefixRule) else rule.program
     if first is None:
         # Whatever the program, the decision is at least an ask: only a rule about every program adds to it.
@@ -264,7 +269,15 @@ def speaks(
     found = min(program, holds(rule.when, context))
     if found == NO:
         return NO
-    return min(found, three(test(rule, words) for words in readings(command.argv[1:], alphabet)))
+    return min(
+        found,
+        three(
+            prefix_matches(rule, words)
+            if isinstance(rule, r.PrefixRule)
+            else command_matches(rule, first or "", words)
+            for words in readings(command.argv[1:], alphabet)
+        ),
+    )
 
 
 def _blind(context: CheckContext) -> CheckContext:
