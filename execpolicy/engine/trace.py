@@ -122,7 +122,8 @@ def nearest_allowed(policy: Policy, facts: CommandFacts, context: CheckContext) 
         if isinstance(rule, PrefixRule) and common == len(rule.pattern) - 1:
             continue  # the words fit and yet it was not allowed: saying them again is no way out
         if best is None or common > best[0]:
-            best = (common, pattern_of(rule))
+            # Of many programs that the rule names, the one that the command is about.
+            best = (common, view.program.base + pattern_of(rule).removeprefix(shown(_elements(rule)[0])))
     return best[1] if best is not None else None
 
 

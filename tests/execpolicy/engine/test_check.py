@@ -142,7 +142,7 @@ prefix_rule(pattern = ["git", "show"], decision = "allow")
 def test_the_text_of_a_pattern_is_no_way_out() -> None:
     rules = policy("""
 prefix_rule(pattern = ["curl", regex("^https?://localhost(:[0-9]+)?$")], decision = "allow")
-prefix_rule(pattern = ["curl", "--version"], decision = "allow")
+prefix_rule(pattern = [["wget", "curl"], "--version"], decision = "allow")
 """)
     assert check("curl example.com", rules, CONTEXT).nearest == "curl --version"
 
