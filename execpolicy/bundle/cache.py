@@ -45,7 +45,9 @@ def read(folder: str | os.PathLike[str], key: str) -> Policy | None:
     if not _private(folder):
         return None
     try:
-        handle = os.open(os.path.join(folder, key + ENDING), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        handle = os.open(
+            os.path.join(folder, key + ENDING), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        )
     except OSError:
         return None
     with open(handle, "rb") as stream:
