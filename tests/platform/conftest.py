@@ -201,8 +201,18 @@ def twin(_template: Path, _outsiders: dict[str, str]) -> Iterator[World]:
     yield from _world(_template, _outsiders)
 
 
+def _place_outside() -> Path:
+    """A folder that no command of the sandbox may write: the home, or where that is a temporary folder, another."""
+    temporary = [Path(name).resolve() for name in ("/tmp", "/var/tmp", tempfile.gettempdir())]
+    for place in (Path.home(), Path("/opt"), Path("/var/lib"), Path("/usr/local")):
+        real = place.resolve()
+        if os.access(real, os.W_OK) and not any(real.is_relative_to(root) for root in temporary):
+            return real
+    pytest.skip("no folder outside the temporary ones can be written; name one in AGENT_TEST_DIR")
+
+
 def _world(template: Path, outsiders: dict[str, str]) -> Iterator[World]:
-    place = os.environ.get("AGENT_TEST_DIR", Path.home())
+    place = os.environ.get("AGENT_TEST_DIR") or _place_outside()
     base = Path(tempfile.mkdtemp(prefix=".agent-sandbox-test-", dir=place))
     try:
         shutil.copytree(template, base / "ws", symlinks=True)
