@@ -27,7 +27,10 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:  # gone between the two looks
+        return False
 
 
 async def test_output_is_told_once_and_kept_whole(tmp_path: Path) -> None:
@@ -90,6 +93,10 @@ async def test_nothing_is_left(tmp_path: Path, how: str) -> None:
         outcome = await session.stop()
     assert outcome is not None
     assert outcome.timed_out is (how == "time")
+    for _ in range(200):  # a signal is sent at once and heeded a moment later
+        if not alive(pid):
+            break
+        await asyncio.sleep(0.01)
     assert not alive(pid)
 
 

@@ -110,7 +110,8 @@ def test_a_session_is_found_by_a_start_that_is_unique(tmp_path: Path) -> None:
         for wrong in ("", "zzz", "ffffffff", "%", thread[:3], "' OR 1=1"):
             with pytest.raises(SessionError, match="no session"):
                 store.find(wrong)
-        store.create(SessionMeta(cwd="/", workspace="/", model="m", thread_id=thread[:-1] + "0"))
+        other = thread[:-1] + ("1" if thread.endswith("0") else "0")
+        store.create(SessionMeta(cwd="/", workspace="/", model="m", thread_id=other))
         with pytest.raises(SessionError, match="more than one session"):
             store.find(thread[:8])
 
