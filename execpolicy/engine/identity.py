@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
-from execpolicy.decision import Certainty, Layer
+from execpolicy.decision import Certainty, Layer, SandboxMode
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.words import MAYBE, NO, YES, Places, fits, fits_text, inside
 from execpolicy.facts import CommandFacts, Word
@@ -176,5 +176,7 @@ def _names(text: str, path: str | None, real: str | None) -> tuple[str, ...]:
 def _changeable(path: str, context: CheckContext) -> bool:
     if inside(path, context.workspace):
         return True
-    guarded = any(inside(path, place) for place in context.protected)
+    # Where no sandbox holds a command, nothing keeps it from writing what is guarded.
+    held = context.sandbox is not SandboxMode.FULL_ACCESS
+    guarded = held and any(inside(path, place) for place in context.protected)
     return not guarded and any(inside(path, root) for root in context.writable)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from execpolicy.bundle.session import Session, context_in, program_places
-from execpolicy.decision import Decision, Layer
+from execpolicy.decision import Decision, Layer, SandboxMode
 from execpolicy.engine.check import check
 from execpolicy.engine.policy import Policy
 from execpolicy.lang.lower import parse_rules
+from execpolicy.values import replace
 
 RULES = 'prefix_rule(pattern=["tool", "run"], decision="allow")\nprefix_rule(pattern=["echo"], decision="allow")\n'
 
@@ -77,5 +78,7 @@ def test_the_program_a_rule_means(
     policy = Policy.build([(Layer.SESSION, parse_rules(RULES, "a.rules", Layer.SESSION).file)])
     context = context_in(here, here.folder, os.environ)
     assert check("tool run", policy, context).decision is wanted
+    unheld = replace(context, sandbox=SandboxMode.FULL_ACCESS)
+    assert check("tool run", policy, unheld).decision is Decision.ASK
     if wanted is Decision.ALLOW:
         assert check(f"echo x > {folder}/tool", policy, context).decision is Decision.DENY
