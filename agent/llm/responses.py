@@ -19,12 +19,18 @@ from typing import TYPE_CHECKING, cast
 
 from agent.errors import ModelError, TransientModelError
 from agent.llm.client import ItemArrived, ModelEvent, ModelRequest, ResponseDone, TextArrived
+from agent.llm.deferred import deferred
 from agent.llm.sse import EventDecoder, EventTooLarge
 from agent.protocol.items import Json, JsonObject, Usage
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
 
+_PACKAGES = (
+    "openai",
+    "openai.lib",
+    *(f"openai.types{part}" for part in ("", ".chat", ".responses", ".shared")),
+)
 _TERMINAL_CODES = {
     "insufficient_quota": "check plan and billing of the account behind the key",
     "usage_limit_reached": "wait until the limit resets or use another account",
@@ -102,7 +108,8 @@ class ResponsesClient:
         client = self._client
 
         import httpx2
-        from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncStream, OpenAIError
+        from openai._exceptions import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
+        from openai._streaming import AsyncStream
 
         opened = False
         deadline = time.monotonic() + self._total_seconds
@@ -190,13 +197,15 @@ class ResponsesClient:
             self._client = None
 
     def _connect(self) -> AsyncOpenAI:
-        """The package takes half a second to import: callers run this in a thread."""
+        """The package takes long to import: callers run this in a thread."""
         import httpx2
 
         with ThreadPoolExecutor(1) as beside:
             # Reading the certificates of the machine waits for no Python code, nor the other way round.
             trust = beside.submit(httpx2.create_ssl_context)
-            from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+            with deferred(_PACKAGES):
+                from openai._base_client import DefaultAsyncHttpxClient
+                from openai._client import AsyncOpenAI
 
         timeout = httpx2.Timeout(
             self._idle_seconds + 5, connect=self._connect_seconds, write=self._idle_seconds
