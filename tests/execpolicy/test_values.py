@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import pickle
 from functools import cached_property
 from typing import Any
@@ -37,6 +38,42 @@ class OursByName:
 class TheirsByName:
     d: dict[str, int] = dataclasses.field(default_factory=dict)
     e: int
+
+
+@frozen
+class OurHeir(Ours):
+    f: int = 7
+    g: tuple[str, ...] = field(default=(), kw_only=True)
+    h: int = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TheirHeir(Theirs):
+    f: int = 7
+    g: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
+    h: int = 8
+
+
+@frozen
+class _OurBase:
+    s: str
+    m: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+@frozen
+class OurEvent(_OurBase):
+    t: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _TheirBase:
+    s: str
+    m: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TheirEvent(_TheirBase):
+    t: int
 
 
 @frozen(slots=False)
@@ -145,3 +182,35 @@ def test_patterns_take_it_apart() -> None:
     match Ours(1, "y"):
         case Ours(a, b):
             assert (a, b) == (1, "y")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "args", "named"),
+    [
+        (OurHeir, TheirHeir, (1,), {}),
+        (OurHeir, TheirHeir, (1, "y", 2, 3, 4), {"g": ("z",)}),
+        (OurEvent, TheirEvent, ("s", 5), {}),
+        (OurEvent, TheirEvent, ("s",), {"m": ("k",), "t": 6}),
+        (OursByName, TheirsByName, (), {"e": 1}),
+    ],
+)
+def test_heirs_have_the_fields_of_both(
+    ours: Any, theirs: Any, args: tuple[object, ...], named: dict[str, Any]
+):
+    mine, other = ours(*args, **named), theirs(*args, **named)
+    assert dataclasses.asdict(mine) == dataclasses.asdict(other)
+    assert repr(mine).replace("Our", "Their") == repr(other)
+    assert mine == ours(*args, **named)
+    assert ours.__match_args__ == theirs.__match_args__
+    assert (
+        inspect.signature(ours.__init__).parameters.keys()
+        == inspect.signature(theirs.__init__).parameters.keys()
+    )
+    assert [(one.name, one.kw_only) for one in dataclasses.fields(ours)] == [
+        (one.name, one.kw_only) for one in dataclasses.fields(theirs)
+    ]
+    assert not hasattr(mine, "__dict__")
+    assert pickle.loads(pickle.dumps(mine)) == mine
+    assert replace(mine, **named) == mine
+    with pytest.raises(TypeError):
+        ours(*args, *range(9))
