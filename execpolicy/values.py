@@ -25,15 +25,22 @@ MISSING = _Missing()
 class Field:
     """What a class says about one field beside its default."""
 
-    __slots__ = ("compare", "default", "factory", "kw_only")
+    __slots__ = ("compare", "default", "factory", "kw_only", "repr")
 
     def __init__(
-        self, default: object, factory: Callable[[], object] | None, *, compare: bool, kw_only: bool = False
+        self,
+        default: object = MISSING,
+        factory: Callable[[], object] | None = None,
+        *,
+        compare: bool = True,
+        kw_only: bool = False,
+        repr: bool = True,
     ) -> None:
         self.default = default
         self.factory = factory
         self.compare = compare
         self.kw_only = kw_only
+        self.repr = repr
 
 
 def field(
@@ -42,9 +49,10 @@ def field(
     default_factory: Callable[[], Any] | None = None,
     compare: bool = True,
     kw_only: bool = False,
+    repr: bool = True,
 ) -> Any:
     """As `dataclasses.field`."""
-    return Field(default, default_factory, compare=compare, kw_only=kw_only)
+    return Field(default, default_factory, compare=compare, kw_only=kw_only, repr=repr)
 
 
 @overload
@@ -132,7 +140,7 @@ def _inherited(cls: type) -> dict[str, Field]:
 def _field(space: dict[str, Any], name: str, *, kw_only: bool) -> Field:
     """Takes the default out of the class, where it would stand in the way of the slot."""
     given = space.pop(name, MISSING)
-    found = given if isinstance(given, Field) else Field(given, None, compare=True)
+    found = given if isinstance(given, Field) else Field(given)
     found.kw_only = found.kw_only or kw_only
     return found
 
@@ -179,7 +187,9 @@ def _nothing(self: object) -> None:
 
 
 def _repr(self: object) -> str:
-    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in _fields(type(self)))
+    shown = ", ".join(
+        f"{name}={getattr(self, name)!r}" for name, one in _fields(type(self)).items() if one.repr
+    )
     return f"{type(self).__qualname__}({shown})"
 
 
@@ -219,7 +229,7 @@ def _twins(owner: type, dataclasses: Any) -> Iterator[tuple[str, object, Any]]:
         yield (
             name,
             _annotation(owner, name),
-            dataclasses.field(compare=one.compare, kw_only=one.kw_only, **more),
+            dataclasses.field(compare=one.compare, kw_only=one.kw_only, repr=one.repr, **more),
         )
 
 

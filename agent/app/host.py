@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from agent.config.model import Settings
 from agent.core.context import History, replay
@@ -15,9 +14,10 @@ from agent.errors import SessionError
 from agent.protocol.items import JsonObject
 from agent.sessions.lifecycle import fork
 from agent.sessions.store import SessionInfo, SessionMeta, SessionStore, new_thread_id
+from execpolicy.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """A thread as the disk knows it."""
 

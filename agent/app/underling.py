@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 
 from agent.core.context import History
 from agent.core.journal import NoJournal
@@ -25,6 +24,7 @@ from agent.tools.base import Tool
 from agent.tools.dispatch import Dispatcher
 from agent.tools.registry import Registry
 from agent.tools.running import RunningCommands
+from execpolicy.values import replace
 
 # What a helper says is for the model that started it; what it does is for everybody.
 _UNTOLD = (TextDelta, MessageDone, ReasoningDone, PlanUpdated, Compacted)

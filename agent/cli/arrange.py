@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from agent.errors import UsageError
+from execpolicy.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """A command, the options that stood before its name, and what followed."""
 

@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -18,11 +17,12 @@ from agent.headless.images import data_urls
 from agent.headless.run import End, Outcome, Show, run_task
 from agent.protocol.conversation import Conversation
 from agent.protocol.plain import message_text
+from execpolicy.values import frozen, replace
 
 SCRIPTED = "no model key: the built-in scripted model answers (OPENAI_API_KEY or --base-url: a live one)"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Begin:
     """Where a conversation begins: anew, or with a stored session, gone on with or forked."""
 
@@ -39,7 +39,7 @@ class Begin:
         return await (host.fork(self.thread_id) if self.fork else host.resume(self.thread_id))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """What `exec` was asked to do."""
 

@@ -7,11 +7,11 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import ConfigError
+from execpolicy.values import frozen
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -30,7 +30,7 @@ _RING = "keyring"
 _FILE = "file"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """Where a key is kept."""
 

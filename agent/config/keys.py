@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+
+from execpolicy.values import frozen, replace
 
 
 class Kind(enum.Enum):
@@ -20,7 +21,7 @@ class Kind(enum.Enum):
     TEXTS = "a table of header names and texts"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Key:
     """One key. `field` is the field of `Settings` that it sets."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from agent.config.servers import McpServer
 from execpolicy.decision import SandboxMode
+from execpolicy.values import field, frozen
 
 DEFAULT_MODEL = "gpt-5.5"
 SCRIPTED_MODEL = "scripted"  # the built-in one
@@ -17,7 +17,7 @@ CODEX_KEY_VARIABLE = "CODEX_API_KEY"  # what clients of Codex set
 DEFAULT_PROVIDER = "openai"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Settings:
     """Everything that a run depends on. Paths are absolute.
 

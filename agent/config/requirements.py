@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.config.keys import BY_NAME, KEYS, Key, Kind
@@ -12,6 +11,7 @@ from agent.config.tables import Entry, Problem, TableReader, nearest
 from agent.config.values import Bad, Value, read_value
 from agent.errors import ConfigError
 from execpolicy.decision import SandboxMode
+from execpolicy.values import field, frozen
 
 PLACE = Path("/etc/agent/requirements.toml")
 _LISTS = {
@@ -22,7 +22,7 @@ _LISTS = {
 _ORDER = tuple(SandboxMode)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Requirements:
     """Fixed values, and the values that a key may have."""
 

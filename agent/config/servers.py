@@ -5,15 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
+
+from execpolicy.values import field, frozen
 
 SERVERS = "mcp_servers"  # [mcp_servers.NAME]: user's file and -c only
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class McpServer:
     """One server. It is a program (`command`) or an address (`url`)."""
 

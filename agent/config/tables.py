@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.config.keys import (
@@ -20,11 +19,12 @@ from agent.config.keys import (
 )
 from agent.config.servers import SERVERS, McpServer, read_server
 from agent.config.values import Bad, Value, absolute, read_value
+from execpolicy.values import field, frozen
 
 _OWN = "set it in your own config.toml"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One value and where it was written."""
 
@@ -32,7 +32,7 @@ class Entry:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileLayer:
     """What one place says."""
 
@@ -44,7 +44,7 @@ class FileLayer:
     servers: Mapping[str, McpServer | None] = field(default_factory=dict)  # None: switched off
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """What is wrong with one key."""
 

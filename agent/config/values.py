@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.config.keys import Key, Kind
 from execpolicy.decision import SandboxMode
+from execpolicy.values import frozen
 
 Texts = tuple[tuple[str, str], ...]
 Value = str | int | float | bool | SandboxMode | tuple[Path, ...] | Texts
@@ -20,7 +20,7 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 _URL = re.compile(r"https?://[^\s/]+\S*\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bad:
     """Why a value cannot be used."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from agent.core.journal import COMPACTED, ITEM, USAGE
 from agent.protocol.items import Json, JsonObject, Usage, call_output
+from execpolicy.values import field, slotted
 
 CALL_TYPES = ("function_call", "custom_tool_call")
 OUTPUT_TYPES = ("function_call_output", "custom_tool_call_output")
@@ -37,7 +37,7 @@ def sound(item: JsonObject) -> JsonObject:
     return item
 
 
-@dataclass(slots=True)
+@slotted
 class _Response:
     """One answer of the model, or one message to it, with the outputs of its calls."""
 

@@ -6,15 +6,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from execpolicy.values import frozen
 
 MAX_BYTES = 32_768
 _NAMES = ("AGENTS.override.md", "AGENTS.md")
 _PROJECT_MARK = "--- project-doc ---"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Instructions:
     """The texts in one, the files they came from, and what a person should know about the reading."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import assert_never
 
 from agent.core.compaction import replacement
@@ -49,6 +48,7 @@ from agent.protocol.items import (
 )
 from agent.tools.base import Emit, ToolCall
 from agent.tools.dispatch import Dispatcher
+from execpolicy.values import frozen, replace, slotted
 
 HOSTED_CALLS = ("web_search_call",)  # done by the model service, told to us
 TurnEnd = TurnCompleted | TurnFailed | TurnInterrupted
@@ -58,7 +58,7 @@ _ABORTED = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TurnParts:
     """What every turn of a thread works with."""
 
@@ -82,7 +82,7 @@ class TurnParts:
     waited: Callable[[], float] = float  # seconds that somebody has been asked for
 
 
-@dataclass(slots=True)
+@slotted
 class _Running:
     """A call under way."""
 

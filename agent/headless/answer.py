@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import ConfigError
 from agent.protocol.items import Json, JsonObject
+from execpolicy.values import frozen
 
 NAME = "codex_output_schema"  # what the model service is told; that of Codex, for caches and mocks
 MOST_BYTES = 1 << 20
 MOST_ERRORS = 10  # told to the model
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnswerForm:
     """One schema. `errors` says what an answer lacks; nothing when it fits."""
 

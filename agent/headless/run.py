@@ -7,7 +7,6 @@ import contextlib
 import enum
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from agent.headless.answer import AnswerForm, asked_again
@@ -31,6 +30,7 @@ from agent.protocol.events import (
 )
 from agent.protocol.ops import Close, Interrupt, Reply, StartTurn
 from execpolicy.decision import Decision
+from execpolicy.values import replace, slotted
 
 GRACE_SECONDS = 10.0  # from the wish to end until the end that is waited for
 IMPATIENT_SECONDS = 1.0  # the same, once the wish came twice
@@ -43,7 +43,7 @@ class End(enum.Enum):
     INTERRUPTED = "interrupted"
 
 
-@dataclass(slots=True)
+@slotted
 class Outcome:
     """What a task came to."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from agent.protocol.items import JsonObject, Usage
+from execpolicy.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ModelRequest:
     """One request of the Responses API. `input` is the whole history."""
 
@@ -23,19 +23,19 @@ class ModelRequest:
     reasoning: JsonObject | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TextArrived:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ItemArrived:
     """A complete output item, as received. It stays valid even if the stream breaks afterwards."""
 
     item: JsonObject
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryScheduled:
     """The request or its stream failed and is tried again; text of the failed try is void, items stay."""
 
@@ -45,7 +45,7 @@ class RetryScheduled:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResponseDone:
     """The end of one response.
 

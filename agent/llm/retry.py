@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
 
 from agent.errors import ModelError, TransientModelError
 from agent.llm.client import ItemArrived, ModelClient, ModelEvent, ModelRequest, ResponseDone, RetryScheduled
 from agent.protocol.items import Usage, developer_message
+from execpolicy.values import frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Backoff:
     """Doubling waits with ten per cent of jitter; a wait the service asks for is kept up to `longest`."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from dataclasses import dataclass
 
 from agent.errors import PatchError
 from agent.patch.plan import Change, PatchPlan, State, read_state
+from execpolicy.values import slotted
 
 
 def apply(plan: PatchPlan) -> None:
@@ -55,7 +55,7 @@ def _check_unchanged(plan: PatchPlan) -> None:
             )
 
 
-@dataclass(slots=True)
+@slotted
 class _Staged:
     """One file on its way. Names are relative to the open folder, which nobody can swap for a link."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from agent.patch.parse import Chunk, Line, Mark
+from execpolicy.values import frozen
 
 _SHOWN_LINES = 20
 _COUNTED = 500  # occurrences of one line looked at when the nearest place is sought
@@ -37,7 +37,7 @@ def _plain(text: str) -> str:
 _VIEWS: tuple[Callable[[str], str], ...] = (_exact, str.rstrip, str.strip, _plain)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """The change replaces `lines` of the patch from line `at` (from 0) of the file on."""
 
@@ -45,7 +45,7 @@ class Found:
     lines: tuple[Line, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotFound:
     message: str
     help: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 
 from agent.errors import PatchError
+from execpolicy.values import frozen
 
 _BEGIN, _END = "*** Begin Patch", "*** End Patch"
 _ADD, _DELETE, _UPDATE = "*** Add File:", "*** Delete File:", "*** Update File:"
@@ -24,13 +24,13 @@ class Mark(enum.Enum):
     ADD = "+"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     mark: Mark
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Chunk:
     """One place in a file. `context` are the lines to find first, one after the other."""
 
@@ -40,18 +40,18 @@ class Chunk:
     number: int  # the line of the patch where it begins
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddFile:
     path: str
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeleteFile:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpdateFile:
     path: str
     chunks: tuple[Chunk, ...]
@@ -61,7 +61,7 @@ class UpdateFile:
 FileChange = AddFile | DeleteFile | UpdateFile
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Patch:
     changes: tuple[FileChange, ...]
 

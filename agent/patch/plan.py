@@ -5,19 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 
 from agent.errors import PatchError
 from agent.patch.diff import unified
 from agent.patch.match import Found, NotFound, locate
 from agent.patch.parse import AddFile, DeleteFile, FileChange, Mark, Patch, UpdateFile
 from execpolicy.facts import Access
+from execpolicy.values import frozen
 
 _LARGEST = 32 << 20
 _BOM = "\ufeff"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """A file as it is or shall be. `mode` None: as a new file gets it."""
 
@@ -25,7 +25,7 @@ class State:
     mode: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """One file. `before` None: it does not exist; `after` None: it is removed. `path` has no links in it."""
 
@@ -39,7 +39,7 @@ class Change:
         return "add" if self.before is None else "delete" if self.after is None else "update"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PatchPlan:
     """What a patch does: the files it touches by their real paths, their contents, and the difference."""
 

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from agent.process.guards import standing
 from agent.process.output import Capture
 from agent.sandbox.base import Launch
+from execpolicy.values import frozen
 
 _GRACE = 1.0  # from TERM to KILL
 _DRAIN = 0.25  # for output that is still in the pipe when the command has ended
@@ -24,7 +24,7 @@ _CHUNK = 1 << 16
 OnOutput = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Outcome:
     """How a command ended and what it said, standard output and error in one."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from agent.protocol.approvals import ApprovalReply, ApprovalRequest
 from agent.protocol.items import JsonObject, Usage
 from execpolicy.decision import Verdict
+from execpolicy.values import frozen
 
 
 class Status(enum.Enum):
@@ -28,7 +28,7 @@ class Refusal(enum.Enum):
     ANALYSIS = "analysis"  # it could not be judged
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThreadStarted:
     thread_id: str
     resumed: bool = False
@@ -37,28 +37,28 @@ class ThreadStarted:
     sandbox: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TurnStarted:
     turn_id: str
     prompt: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TextDelta:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MessageDone:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReasoningDone:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judged:
     """The verdict over one call, before anything runs. Emitted for every call."""
 
@@ -71,18 +71,18 @@ class Judged:
     details: JsonObject | None = None  # the verdict as an object for a machine
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApprovalAsked:
     request: ApprovalRequest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApprovalAnswered:
     reply: ApprovalReply
     call_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommandStarted:
     call_id: str
     command: str
@@ -90,7 +90,7 @@ class CommandStarted:
     sandbox: str = ""  # back end and mode it runs under: "bubblewrap workspace-write"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommandOutput:
     """Output as it comes; bounded, so of a very long output only the start is told."""
 
@@ -98,7 +98,7 @@ class CommandOutput:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommandEnded:
     """Also sent for a call that did not run: then `status` is DECLINED and `output` says why."""
 
@@ -114,19 +114,19 @@ class CommandEnded:
     omitted_bytes: int = 0  # output left out of `output`, from its middle
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileChange:
     path: str  # absolute
     kind: str  # add | delete | update
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PatchStarted:
     call_id: str
     changes: tuple[FileChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PatchEnded:
     """Also sent for a patch that was not applied: then `message` says why."""
 
@@ -138,20 +138,20 @@ class PatchEnded:
     refusal: Refusal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlanStep:
     step: str
     status: str  # pending | in_progress | completed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlanUpdated:
     steps: tuple[PlanStep, ...]
     explanation: str = ""
     call_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolStarted:
     """A call of another tool begins: of an MCP server, or of a sub-agent."""
 
@@ -162,7 +162,7 @@ class ToolStarted:
     subject: str = ""  # what it does, in one line
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolEnded:
     """A call of a tool that neither runs a command nor changes files by itself ended, or did not run."""
 
@@ -177,7 +177,7 @@ class ToolEnded:
     refusal: Refusal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compacted:
     """The conversation was summed up to make room."""
 
@@ -185,7 +185,7 @@ class Compacted:
     tokens_after: int  # an estimate
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallFailed:
     """A call that names no tool, cannot be read, or of another tool that was refused. The model was told."""
 
@@ -195,7 +195,7 @@ class CallFailed:
     refusal: Refusal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retrying:
     attempt: int  # from 1
     most: int
@@ -203,32 +203,32 @@ class Retrying:
     seconds: float  # until the next try
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Warned:
     message: str
     help: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TurnCompleted:
     usage: Usage  # of the whole thread so far
     last_message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TurnFailed:
     message: str
     help: str = ""
     usage: Usage = Usage()  # of the whole thread so far
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TurnInterrupted:
     reason: str = ""
     usage: Usage = Usage()  # of the whole thread so far
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Closed:
     pass
 

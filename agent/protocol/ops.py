@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from agent.protocol.approvals import ApprovalReply
 from agent.protocol.items import JsonObject
+from execpolicy.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartTurn:
     text: str
     images: tuple[str, ...] = ()  # data URLs that go with the text
     text_format: JsonObject | None = None  # `text.format` of every request of the turn
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     reply: ApprovalReply
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Interrupt:
     """End the running turn; the session goes on."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Close:
     """End the session: running commands are killed, everything is flushed, `Closed` is the last event."""
 

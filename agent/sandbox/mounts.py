@@ -10,13 +10,13 @@ from __future__ import annotations
 import enum
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from agent.errors import SandboxUnavailable
 from agent.sandbox.repositories import linked, repositories
 from agent.sandbox.spec import SandboxSpec
 from execpolicy.decision import SandboxMode
+from execpolicy.values import frozen
 
 GUARDED = (".git", ".agent")
 _SYSTEM_TEMP = ("/tmp", "/var/tmp")
@@ -35,13 +35,13 @@ class Kind(enum.Enum):
 _STRENGTH = {kind: place for place, kind in enumerate(Kind)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mount:
     path: str
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Survey:
     """Mounts in the order in which they are made: a deeper one lies over the one it is in."""
 

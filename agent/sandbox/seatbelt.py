@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from agent.sandbox.base import Launch
 from agent.sandbox.limits import limited
 from agent.sandbox.mounts import Kind, Mount, Survey, survey
 from agent.sandbox.spec import SandboxSpec
+from execpolicy.values import frozen, replace
 
 SANDBOX_EXEC = "/usr/bin/sandbox-exec"
 
@@ -77,7 +77,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seatbelt:
     """`program` is sandbox-exec, or None where there is none."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import struct
-from dataclasses import dataclass
 from functools import cache
+
+from execpolicy.values import frozen
 
 _LD, _AND, _JEQ, _JGE, _JSET, _RET = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -91,7 +92,7 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Machine:
     """What differs between machines: the audit word and the numbers of the calls looked into."""
 

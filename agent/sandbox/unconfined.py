@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from agent.sandbox.base import Launch
 from agent.sandbox.spec import SandboxSpec
+from execpolicy.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unconfined:
     name: str = "none"
 

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -20,6 +19,7 @@ from agent.errors import SessionError
 from agent.protocol.items import JsonObject
 from agent.sessions.lock import thread_lock
 from agent.sessions.schema import Foreign, migrate
+from execpolicy.values import frozen
 
 BUSY_SECONDS = 15.0
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
@@ -46,7 +46,7 @@ _OF_FOLDER = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SessionMeta:
     """What is known of a thread when it begins."""
 
@@ -58,7 +58,7 @@ class SessionMeta:
     parent: tuple[str, int] | None = None  # of a fork: the thread and the last event that it shares
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SessionInfo:
     """One line of the list of threads."""
 
@@ -75,7 +75,7 @@ class SessionInfo:
     forked_from: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredEvent:
     seq: int  # from 1, without gaps
     at: str  # UTC, RFC 3339

@@ -10,7 +10,6 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import count
 
 import msgspec
@@ -21,6 +20,7 @@ from agent.tools.arguments import read_arguments
 from agent.tools.base import BadCall, Emit, Grant, Prepared, Ran, Tool, ToolCall, UseTool
 from agent.tools.bounds import bounded
 from agent.tools.frame import shorten
+from execpolicy.values import field, frozen, slotted
 
 SPAWN, WAIT, CLOSE = "spawn_agent", "wait_agent", "close_agent"
 NAMES = (SPAWN, WAIT, CLOSE)
@@ -32,7 +32,7 @@ MOST_MESSAGE = 100_000
 Work = Callable[[str, str], Awaitable[tuple[str, str]]]
 
 
-@dataclass(slots=True)
+@slotted
 class _Helper:
     name: str
     task: asyncio.Task[tuple[str, str]]
@@ -52,7 +52,7 @@ class _Helper:
         return ("failed", f"{type(error).__name__}: {error}") if error else self.task.result()
 
 
-@dataclass(slots=True)
+@slotted
 class Helpers:
     """Those of one thread."""
 
@@ -176,7 +176,7 @@ class _AgentTool:
         return _PreparedAgent(call, self.name, self._helpers, self._cwd, wanted, seconds, self._tokens)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _PreparedAgent:
     call: ToolCall
     tool: str

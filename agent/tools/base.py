@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.protocol.events import Event, Refusal, Status
@@ -17,9 +16,10 @@ from agent.sandbox.base import Sandbox
 from agent.sandbox.spec import SandboxSpec
 from execpolicy.decision import Verdict
 from execpolicy.facts import Access
+from execpolicy.values import frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolCall:
     """One call of the model. `payload` is JSON text of a function call, or the text of a custom call."""
 
@@ -34,7 +34,7 @@ class ToolCall:
         return replace(self, name=name, payload=payload, custom=True, cwd=cwd)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolResult:
     """What the model is told, and whether the turn must end."""
 
@@ -48,7 +48,7 @@ Emit = Callable[[Event], None]
 # --- what a call would do ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunScript:
     """A text for bash."""
 
@@ -59,7 +59,7 @@ class RunScript:
     escalate: bool = False  # it is to run outside the sandbox
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FeedProgram:
     """Input for a running program that is no shell: only the program knows what it means."""
 
@@ -73,7 +73,7 @@ class FeedProgram:
         return f"input for `{self.program}`: {self.text!r}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ChangeFiles:
     """Files to be written, deleted or read by this program itself."""
 
@@ -84,7 +84,7 @@ class ChangeFiles:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UseTool:
     """A tool of our own that touches nothing outside this program."""
 
@@ -94,7 +94,7 @@ class UseTool:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CallServer:
     """A tool of an MCP server, which does whatever it does with the power of that server."""
 
@@ -120,7 +120,7 @@ def subject_of(request: Request) -> str:
 # --- what came of it --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grant:
     """The permission to run: by which back end, confined to what."""
 
@@ -132,7 +132,7 @@ class Grant:
         return f"{self.sandbox.name} {self.spec.mode.value}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Ran:
     """The outcome of a run: what the model is told, what the record holds, what frontends see."""
 
@@ -150,7 +150,7 @@ class Ran:
     later: Awaitable[Ran] | None = None  # it still runs: what comes of it in the end, for the record
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BadCall:
     """A call that cannot be read, with a text that helps the model to do better."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass
+
+from execpolicy.values import frozen
 
 _WORD = r"""(?:[\w@%+=:,./-]+|'[^'\n]*'|"[^"$`\\\n]*")"""
 _HEREDOC = re.compile(
@@ -24,7 +25,7 @@ _ARGUMENT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShellPatch:
     text: str
     cwd: str

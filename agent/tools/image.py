@@ -10,7 +10,6 @@ import stat
 import time
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -21,6 +20,7 @@ from agent.sandbox.spec import SandboxSpec
 from agent.tools.arguments import read_arguments
 from agent.tools.base import BadCall, ChangeFiles, Emit, Grant, Prepared, Ran, ToolCall
 from execpolicy.facts import Access
+from execpolicy.values import frozen
 
 NAME = "view_image"
 MOST_BYTES = 20 << 20  # of the file
@@ -76,7 +76,7 @@ class ImageTool:
         return _PreparedImage(call, self._cwd, path, real)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _PreparedImage:
     call: ToolCall
     cwd: str

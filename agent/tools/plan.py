@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -11,6 +10,7 @@ from agent.protocol.events import CallFailed, Event, PlanStep, PlanUpdated, Refu
 from agent.protocol.items import JsonObject
 from agent.tools.arguments import read_arguments
 from agent.tools.base import BadCall, Emit, Grant, Prepared, Ran, ToolCall, UseTool
+from execpolicy.values import frozen
 
 NAME = "update_plan"
 
@@ -25,7 +25,7 @@ class _Arguments(msgspec.Struct, frozen=True):
     explanation: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _PreparedPlan:
     call: ToolCall
     cwd: str

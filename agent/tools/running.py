@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
 
 from agent.process.pty import Session
 from agent.sandbox.spec import SandboxSpec
+from execpolicy.values import field, slotted
 
 MOST_RUNNING = 16
 HISTORY = 64_000  # characters that one shell may be given in all
 
 
-@dataclass(slots=True)
+@slotted
 class Running:
     """One such command. `shell`: it is a bash that reads all texts it is given as one script."""
 

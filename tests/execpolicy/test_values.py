@@ -214,3 +214,13 @@ def test_heirs_have_the_fields_of_both(
     assert replace(mine, **named) == mine
     with pytest.raises(TypeError):
         ours(*args, *range(9))
+
+
+def test_what_is_not_shown_is_not_shown():
+    @frozen
+    class Account:
+        name: str
+        key: str = field(repr=False)
+
+    assert repr(Account("a", "secret")).endswith("Account(name='a')")
+    assert [one.repr for one in dataclasses.fields(Account)] == [True, False]  # type: ignore[arg-type]
