@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agent.config.model import Settings
 from agent.errors import ConfigError
 from agent.protocol.events import Warned
-from agent.sandbox.spec import SandboxSpec
+from agent.sandbox.spec import Network, SandboxSpec
 from execpolicy.bundle.load import FileUse, Loaded, PolicySource, load_policy
 from execpolicy.bundle.machine import layer_sources
 from execpolicy.bundle.session import Session, context_in, protected_places
@@ -106,7 +106,9 @@ def session_spec(settings: Settings, files: tuple[FileUse, ...]) -> SandboxSpec:
             )
         ),
         hidden=() if holds_us else (home,),
-        network=settings.network or settings.sandbox is SandboxMode.FULL_ACCESS,
+        network=Network.FULL
+        if settings.network or settings.sandbox is SandboxMode.FULL_ACCESS
+        else Network.NONE,
     )
 
 

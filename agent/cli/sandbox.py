@@ -48,7 +48,6 @@ def sandbox(
 
     It is not judged by the policy: whoever types it decides.
     """
-    import dataclasses
     import os
 
     from agent.app.policy import session_spec
@@ -58,13 +57,15 @@ def sandbox(
     from agent.process.environ import child_environment
     from agent.sandbox.base import Launch
     from agent.sandbox.select import select
+    from agent.sandbox.spec import Network as Reach
+    from execpolicy.values import replace
 
     settings = Shared(cd=cd, sandbox=mode, add_dir=add_dir).settings(interactive=False)
     spec = session_spec(settings, ())
-    spec = dataclasses.replace(
+    spec = replace(
         spec,
         hidden=(*spec.hidden, *(os.path.abspath(path) for path in hide or ())),
-        network=spec.network or network,
+        network=Reach.FULL if network else spec.network,
     )
     launch = Launch(
         argv=tuple(words),

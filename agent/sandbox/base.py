@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.sandbox.spec import SandboxSpec
+from execpolicy.values import field, frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Launch:
     """What is about to be started. `env` is the whole environment of the child."""
 
@@ -18,6 +18,21 @@ class Launch:
     pass_fds: tuple[int, ...] = ()
     handed: tuple[tuple[int, bytes], ...] = ()  # (place in argv for the descriptor's number, what it reads)
     guards: tuple[str, ...] = ()  # folders made for the run where missing, removed after it while empty
+    # Places in argv for two descriptors: the one on which the child's id is told, and the one on which the
+    # child waits until its network stands. None: it waits for nothing.
+    doorway: tuple[int, int] | None = None
+
+
+class Door(Protocol):
+    """Gives a child that waits its network, for as long as it lives."""
+
+    def open(self, told: int, hold: int) -> None:
+        """Take both descriptors: `told` reads who the child is, a byte into `hold` lets it run."""
+        ...
+
+    def close(self) -> None:
+        """The child has ended: nothing of its network may be left. May be called twice, and unopened."""
+        ...
 
 
 class Sandbox(Protocol):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 
 from agent.sandbox import seccomp
 from agent.sandbox.base import Launch
 from agent.sandbox.limits import limited
 from agent.sandbox.mounts import Kind, Survey, survey
+from agent.sandbox.proxied import PROXY_VARIABLES
 from agent.sandbox.spec import SandboxSpec
 from execpolicy.decision import SandboxMode
+from execpolicy.values import frozen, replace
 
 _PROBE_SECONDS = 20.0
 _MEMORY_TEMP = "/dev/shm"
@@ -99,6 +100,8 @@ def arguments(program: str, seen: Survey, launch: Launch, spec: SandboxSpec) -> 
         argv += ["--setenv", "TMPDIR", _MEMORY_TEMP]
     elif launch.env.get("TMPDIR"):
         argv += ["--setenv", "TMPDIR", launch.env["TMPDIR"] if _same(launch, seen.temp) else seen.temp]
+    if spec.network.proxied:
+        argv += ["--info-fd", "", "--block-fd", ""]
     argv += ["--seccomp", "", "--chdir", os.path.realpath(launch.cwd), "--"]
     return [*argv, *launch.argv], len(argv) - 4
 
@@ -108,7 +111,7 @@ def _same(launch: Launch, temp: str) -> bool:
     return real == temp or real.startswith(temp + "/")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bubblewrap:
     """`program` is the path of bwrap, or None where there is none."""
 
@@ -137,8 +140,11 @@ class Bubblewrap:
         seen = survey(spec, temp=launch.env.get("TMPDIR"), home=self.home, secrets=self.secrets)
         inner = replace(launch, argv=limited(launch.argv, spec.limits))
         argv, place = arguments(self.program, seen, inner, spec)
+        proxied = spec.network.proxied
         return replace(
             launch,
+            env={**launch.env, **PROXY_VARIABLES} if proxied else launch.env,
+            doorway=(place - 4, place - 2) if proxied else None,
             argv=tuple(argv),
             cwd="/",
             handed=(

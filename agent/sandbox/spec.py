@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import enum
 
 from execpolicy.decision import SandboxMode
+from execpolicy.values import field, frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Limits:
     """How much of the machine one command may use. None: no limit of ours."""
 
@@ -17,7 +18,32 @@ class Limits:
     file_bytes: int | None = None  # of one file written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Network(enum.Enum):
+    """How a child reaches other machines.
+
+    INVARIANT: only FULL is true, so a back end that merely asks whether there is a network gives none to a
+    child that should have met the proxy.
+    """
+
+    NONE = "none"
+    NAMED = "named"  # by the proxy: what the rules about hosts allow, and what a person says yes to
+    FILTERED = "filtered"  # by the proxy: everything but what the rules about hosts deny or ask about
+    FULL = "full"  # the user's own
+
+    def __bool__(self) -> bool:
+        return self is Network.FULL
+
+    @property
+    def proxied(self) -> bool:
+        return self in (Network.NAMED, Network.FILTERED)
+
+    @property
+    def power(self) -> int:
+        """More reaches more."""
+        return list(Network).index(self)
+
+
+@frozen(kw_only=True)
 class SandboxSpec:
     """Everything is readable unless hidden; writable is what is named. Absolute paths."""
 
@@ -27,5 +53,5 @@ class SandboxSpec:
     protected: tuple[str, ...] = ()  # read-only inside what is writable: .git, .agent, rule folders
     hidden: tuple[str, ...] = ()  # not even readable; keys and key stores are by default
     readable: tuple[str, ...] = ()  # what of the defaults stays readable
-    network: bool = False
+    network: Network = Network.NONE
     limits: Limits = field(default_factory=Limits)

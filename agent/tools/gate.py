@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import assert_never, cast
 
 from agent.protocol.items import JsonObject
-from agent.sandbox.spec import SandboxSpec
+from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools.base import CallServer, ChangeFiles, FeedProgram, Request, RunScript, UseTool, subject_of
 from agent.tools.judgement import Judgement, confined
 from execpolicy.decision import Confinement, Decision, NetworkAccess, Part, SandboxMode, Scope, Verdict
@@ -24,11 +24,21 @@ COMMAND_TOOL = "exec_command"
 class Gate:
     """Judges for one session."""
 
-    def __init__(self, policy: Policy, context: Callable[[str], CheckContext], session: SandboxSpec) -> None:
-        """`context` gives the facts of this moment for a folder; `session` is the session's own confinement."""
+    def __init__(
+        self,
+        policy: Policy,
+        context: Callable[[str], CheckContext],
+        session: SandboxSpec,
+        most: Network = Network.FULL,
+    ) -> None:
+        """`context` gives the facts of this moment for a folder; `session` is the session's own confinement.
+
+        `most` is the network that a verdict which allows the network gives.
+        """
         self._policy = policy
         self._context = context
         self._session = session
+        self._most = most
 
     def judge(self, tool: str, request: Request) -> Judgement:
         """The verdict over everything that `request` would do."""
@@ -38,7 +48,7 @@ class Gate:
                 verdict,
                 tuple(explain.lines(verdict)),
                 cast("JsonObject", explain.to_json(verdict)),
-                confined(self._session, verdict),
+                confined(self._session, verdict, self._most),
             )
         except Exception as error:  # noqa: BLE001 - fail closed: a fault of the analysis is a refusal
             return self._failed(tool, request, error)
@@ -94,7 +104,7 @@ class Gate:
         part = Part(kind="tool", text=subject_of(request), decision=Decision.DENY, why=fault)
         verdict = Verdict(decision=Decision.DENY, parts=(part,), unknowns=(fault,))
         details: JsonObject = {"decision": "deny", "unknowns": [fault], "tool": tool}
-        spec = replace(self._session, mode=SandboxMode.READ_ONLY, network=False)
+        spec = replace(self._session, mode=SandboxMode.READ_ONLY, network=Network.NONE)
         return Judgement(verdict, (fault,), details, spec, analysed=False)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from agent.protocol.items import JsonObject
-from agent.sandbox.spec import SandboxSpec
+from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools.base import Request
 from execpolicy.decision import NetworkAccess, Verdict
 
@@ -28,15 +28,22 @@ class Judge(Protocol):
         ...
 
 
-def confined(session: SandboxSpec, verdict: Verdict) -> SandboxSpec:
+def confined(session: SandboxSpec, verdict: Verdict, most: Network = Network.FULL) -> SandboxSpec:
     """What a call is confined to: what the verdict asks for, and else what the session has.
+
+    `most` is the network that a verdict which allows the network gives.
 
     The engine lets a verdict ask for more than the session has only where the rule about every single
     program asks for it.
     """
     asked = verdict.confinement
-    return replace(
-        session,
-        mode=asked.sandbox or session.mode,
-        network=session.network if asked.network is None else asked.network is NetworkAccess.ALLOW,
-    )
+    match asked.network:
+        case None:
+            network = session.network
+        case NetworkAccess.ALLOW:
+            network = max(most, session.network, key=lambda one: one.power)
+        case NetworkAccess.DENY:
+            network = Network.NONE
+        case _:
+            assert_never(asked.network)
+    return replace(session, mode=asked.sandbox or session.mode, network=network)

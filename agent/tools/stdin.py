@@ -271,7 +271,7 @@ def _confined_enough(has: SandboxSpec, asked: SandboxSpec) -> bool:
     """A shell that has `has` may run what is to run under `asked`."""
     power = (SandboxMode.READ_ONLY, SandboxMode.WORKSPACE_WRITE, SandboxMode.FULL_ACCESS)
     narrow = power.index(has.mode) <= power.index(asked.mode)
-    return narrow and (asked.network or not has.network)
+    return narrow and has.network.power <= asked.network.power
 
 
 def _ending(running: Running) -> str:

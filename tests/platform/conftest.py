@@ -24,7 +24,7 @@ from agent.sandbox.base import Launch, Sandbox
 from agent.sandbox.bwrap import Bubblewrap
 from agent.sandbox.secrets import default_hidden
 from agent.sandbox.select import select
-from agent.sandbox.spec import Limits, SandboxSpec
+from agent.sandbox.spec import Limits, Network, SandboxSpec
 from execpolicy.decision import SandboxMode
 
 # For probes in Python: `sc` makes a system call and gives 0 or the error number.
@@ -89,7 +89,7 @@ class World:
             writable=self.writable,
             protected=self.protected,
             hidden=self.hidden,
-            network=self.network,
+            network=Network.FULL if self.network else Network.NONE,
             readable=self.readable,
             limits=self.limits,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from agent.protocol.items import JsonObject, developer_message
+from agent.sandbox.spec import Network
 from execpolicy.decision import SandboxMode
 
 _MODES = {
@@ -23,7 +24,7 @@ class Surroundings:
     workspace: str
     writable: tuple[str, ...] = ()
     mode: SandboxMode
-    network: bool
+    network: Network
     can_ask: bool
     today: str  # ISO date
     instructions: str = ""  # the AGENTS.md texts
@@ -46,6 +47,8 @@ def _permissions(around: Surroundings) -> str:
         lines.append(f"Writable: {roots}, and temporary folders.")
     if around.network or around.mode is SandboxMode.FULL_ACCESS:
         lines.append("Network: open, as far as the policy allows the command.")
+    elif around.network.proxied:
+        lines.append(text("proxied"))
     else:
         lines.append("Network: closed. Commands that download or connect fail.")
     lines.append(text("asked" if around.can_ask else "unasked"))

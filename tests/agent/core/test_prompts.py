@@ -8,6 +8,7 @@ from importlib import resources
 import pytest
 
 from agent.core.prompts import Surroundings, opening
+from agent.sandbox.spec import Network
 from execpolicy.decision import SandboxMode
 
 AROUND = Surroundings(
@@ -15,7 +16,7 @@ AROUND = Surroundings(
     workspace="/ws",
     writable=("/data",),
     mode=SandboxMode.WORKSPACE_WRITE,
-    network=False,
+    network=Network.NONE,
     can_ask=True,
     today="2030-01-02",
 )

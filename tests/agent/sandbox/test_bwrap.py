@@ -13,7 +13,7 @@ from agent.sandbox.base import Launch
 from agent.sandbox.bwrap import Bubblewrap, _diagnose, arguments, find
 from agent.sandbox.mounts import Kind, Mount, Survey
 from agent.sandbox.select import select
-from agent.sandbox.spec import SandboxSpec
+from agent.sandbox.spec import Network, SandboxSpec
 from execpolicy.decision import SandboxMode
 
 NAMESPACES = "--unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try"
@@ -27,7 +27,7 @@ FIXED = "--die-with-parent --new-session --cap-drop ALL --ro-bind / / --dev /dev
 LAUNCH = Launch(argv=("bash", "-c", "true"), cwd="/", env={"TMPDIR": "/tmp"})
 
 
-def golden(seen: Survey, *, network: bool = False, launch: Launch = LAUNCH) -> str:
+def golden(seen: Survey, *, network: Network = Network.NONE, launch: Launch = LAUNCH) -> str:
     spec = SandboxSpec(mode=SandboxMode.WORKSPACE_WRITE, workspace="/w", network=network)
     argv, place = arguments("bwrap", seen, launch, spec)
     assert argv[place - 1 : place + 1] == ["--seccomp", ""]
@@ -55,7 +55,7 @@ def test_every_kind_of_mount() -> None:
         guards=("/w/.agent",),
         temp="/tmp",
     )
-    assert golden(seen, network=True) == (
+    assert golden(seen, network=Network.FULL) == (
         f"bwrap {NAMESPACES} {FIXED} --bind /tmp /tmp --bind /w /w --perms 0555 --tmpfs /w/.agent"
         " --ro-bind /dev/null /w/.env --ro-bind /w/.git /w/.git --perms 0000 --tmpfs /w/keys"
         " --perms 0111 --tmpfs /w/store --bind /w/store/open /w/store/open"

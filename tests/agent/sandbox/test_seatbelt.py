@@ -9,7 +9,7 @@ import pytest
 from agent.sandbox.base import Launch
 from agent.sandbox.mounts import Kind, Mount, Survey
 from agent.sandbox.seatbelt import Seatbelt, profile
-from agent.sandbox.spec import SandboxSpec
+from agent.sandbox.spec import Network, SandboxSpec
 from execpolicy.decision import SandboxMode
 
 SEEN = Survey(
@@ -38,7 +38,9 @@ RULES = """\
 
 
 def spec(network: bool) -> SandboxSpec:
-    return SandboxSpec(mode=SandboxMode.WORKSPACE_WRITE, workspace="/w", network=network)
+    return SandboxSpec(
+        mode=SandboxMode.WORKSPACE_WRITE, workspace="/w", network=Network.FULL if network else Network.NONE
+    )
 
 
 @pytest.mark.parametrize("network", [False, True])

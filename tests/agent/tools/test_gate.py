@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.sandbox.spec import SandboxSpec
+from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools import gate as gate_module
 from agent.tools.base import ChangeFiles, RunScript, UseTool
 from agent.tools.gate import Gate
@@ -138,15 +138,19 @@ def test_facts_that_cannot_be_had_are_a_denial() -> None:
 @pytest.mark.parametrize(
     ("asked", "mode", "network"),
     [
-        pytest.param(Confinement(), SandboxMode.WORKSPACE_WRITE, False, id="silence"),
-        pytest.param(Confinement(sandbox=SandboxMode.READ_ONLY), SandboxMode.READ_ONLY, False, id="lower"),
-        pytest.param(Confinement(sandbox=SandboxMode.FULL_ACCESS), SandboxMode.FULL_ACCESS, False, id="more"),
+        pytest.param(Confinement(), SandboxMode.WORKSPACE_WRITE, Network.NONE, id="silence"),
         pytest.param(
-            Confinement(network=NetworkAccess.ALLOW), SandboxMode.WORKSPACE_WRITE, True, id="online"
+            Confinement(sandbox=SandboxMode.READ_ONLY), SandboxMode.READ_ONLY, Network.NONE, id="lower"
+        ),
+        pytest.param(
+            Confinement(sandbox=SandboxMode.FULL_ACCESS), SandboxMode.FULL_ACCESS, Network.NONE, id="more"
+        ),
+        pytest.param(
+            Confinement(network=NetworkAccess.ALLOW), SandboxMode.WORKSPACE_WRITE, Network.FULL, id="online"
         ),
     ],
 )
-def test_what_a_call_is_confined_to(asked: Confinement, mode: SandboxMode, network: bool) -> None:
+def test_what_a_call_is_confined_to(asked: Confinement, mode: SandboxMode, network: Network) -> None:
     spec = confined(SPEC, Verdict(decision=ALLOW, confinement=asked))
     assert (spec.mode, spec.network, spec.workspace) == (mode, network, "/ws")
 
