@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +16,14 @@ Provider = Annotated[
 ]
 
 
+class Action(enum.StrEnum):
+    STATUS = "status"
+
+
 def login(
+    action: Annotated[
+        Action | None, typer.Argument(metavar="status", help="As `--status`.", show_default=False)
+    ] = None,
     provider: Provider = "openai",
     with_api_key: Annotated[
         bool, typer.Option("--with-api-key", help="Read the key from standard input, as without a terminal.")
@@ -32,7 +40,7 @@ def login(
     from agent.errors import UsageError
 
     kept = _credentials()
-    if status:
+    if status or action is Action.STATUS:
         stores = kept.stores()
         for name, where in stores.items():
             typer.echo(f"{name}: {'the system keyring' if where == 'keyring' else kept.path}")

@@ -30,6 +30,14 @@ COMMANDS = {
     "help": "show this text",
 }
 FOLDERS = ("sessions", "policy", "audit", "sandbox", "doctor", "config", "login", "logout", "apply")
+# Options of Codex that have no meaning here, and what to do instead.
+_NOT_HERE = {
+    "--approve-for-me": "no model answers for a person: allow it by a rule, or run `agent`",
+    "--ignore-rules": "rules are never set aside; AGENT_HOME names another state folder, with rules of its own",
+    "--enable": "features are settings: `-c KEY=VALUE`, see docs/reference/config.md",
+    "--disable": "features are settings: `-c KEY=VALUE`, see docs/reference/config.md",
+    "--last": "it belongs to resume and fork: `agent exec resume --last`",
+}
 EPILOG = (
     "\b\nCommands:\n"
     + "\n".join(f"  {name:<10}{about}" for name, about in COMMANDS.items())
@@ -118,6 +126,8 @@ def _standard_streams() -> None:
 
 
 def _run(words: list[str]) -> int:
+    if words[:1] == ["e"]:  # as Codex spells it for short
+        words = ["exec", *words[1:]]
     if words[:1] and words[0] in FOLDERS:
         return _folder(words[0], words[1:])
     from agent.cli import run
@@ -204,10 +214,11 @@ def build(function: Callable[..., None], epilog: str | None = None) -> Any:
     """`function` as a command of its own."""
     import typer
 
+    from agent.cli.options import expanded
     from agent.cli.width import settings_of_help
 
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(epilog=epilog, context_settings=settings_of_help())(function)
+    app.command(epilog=epilog, context_settings=settings_of_help())(expanded(function))
     return typer.main.get_command(app)
 
 
@@ -265,6 +276,8 @@ def _wrong_usage(error: Any, path: str) -> int:
     close = getattr(error, "possibilities", None)
     if "\n" in message:  # a folder of commands without a command: its help text
         print(message, file=sys.stderr)
+    elif option and option in _NOT_HERE:
+        tell(f"there is no `{option}` here", _NOT_HERE[option])
     elif option and message.startswith("No such option"):
         tell(f"no such option `{option}`", f"did you mean `{close[0]}`? {see}" if close else see)
     elif message.startswith("Got unexpected extra argument"):

@@ -6,24 +6,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.options import (
-    AsJson,
-    BaseUrl,
-    Ephemeral,
-    FailOnOption,
-    Folder,
-    Ignored,
-    LastMessage,
-    Model,
-    Override,
-    Policy,
-    Profile,
-    Prompt,
-    Sandbox,
-    Schema,
-    Shared,
-    SkipGit,
-)
+from agent.cli.options import Ephemeral, Prompt, Sandbox, Shared, Wanted
 
 _ASKED = (
     "Review this change. Look at {what}. Read the code around it as far as you need to.\n"
@@ -35,6 +18,7 @@ _ASKED = (
 
 def review(
     prompt: Prompt = None,
+    *,
     uncommitted: Annotated[
         bool, typer.Option("--uncommitted", help="What is not committed: staged, unstaged and new files.")
     ] = False,
@@ -42,68 +26,69 @@ def review(
         str | None, typer.Option("--base", metavar="BRANCH", help="What this branch adds to BRANCH.")
     ] = None,
     commit: Annotated[str | None, typer.Option("--commit", metavar="SHA", help="One commit.")] = None,
-    policy: Policy = None,
-    cd: Folder = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    config: Override = None,
-    profile: Profile = None,
+    title: Annotated[
+        str | None, typer.Option("--title", metavar="TEXT", help="What the change calls itself.")
+    ] = None,
+    shared: Shared,
     ephemeral: Ephemeral = False,
-    json: AsJson = False,
-    last_message: LastMessage = None,
-    output_schema: Schema = None,
-    fail_on: FailOnOption = None,
-    skip_git_repo_check: SkipGit = False,
-    ignored: Ignored = None,
+    wanted: Wanted,
 ) -> None:
     """Let the model look at a change: what is not committed (default), a branch, or a commit.
 
     It works in a read-only sandbox and asks nobody. PROMPT says what to look for beside the usual.
     """
-    from agent.cli.frontends import Begin, Task, execute
+    import dataclasses
+
+    from agent.cli.frontends import Begin, execute
     from agent.errors import UsageError
 
     if sum((uncommitted, base is not None, commit is not None)) > 1:
         raise UsageError("`--uncommitted`, `--base` and `--commit` do not go together", "give one of them")
-    shared = Shared(
-        policy=policy,
-        cd=cd,
-        model=model,
-        base_url=base_url,
-        sandbox=Sandbox.READ_ONLY,
-        config=config,
-        profile=profile,
-        ephemeral=ephemeral,
-        fail_on=fail_on,
-    )
-    settings = shared.settings(interactive=False)
+    if shared.full_auto or shared.bypass or shared.sandbox not in (None, Sandbox.READ_ONLY):
+        raise UsageError("a review works in the read-only sandbox", "leave the sandbox out")
+    reading = dataclasses.replace(shared, sandbox=Sandbox.READ_ONLY)
+    settings = reading.settings(interactive=False, ephemeral=ephemeral, fail_on=wanted.fail_on)
     what = _what(str(settings.cwd), base, commit)
-    text = _ASKED.format(what=what) + (f"\n\n{prompt}" if prompt else "")
-    raise typer.Exit(execute(settings, Begin(), Task(text, (), output_schema, last_message, as_json=json)))
+    text = _ASKED.format(what=what)
+    text += f"\n\nThe change calls itself: {title}" if title else ""
+    text += f"\n\n{prompt}" if prompt else ""
+    raise typer.Exit(execute(settings, Begin(), wanted.task(text, shared.images)))
 
 
 def _what(folder: str, base: str | None, commit: str | None) -> str:
     """What to look at, as git names it; a name that git does not know is told before a model is asked."""
+    from agent.errors import UsageError
+
     if commit is not None:
         found = _commit(folder, commit)
         return f"commit {found} (`git show {found}`)"
     if base is not None:
         found = _commit(folder, base)
         return f"what this branch adds since it left `{base}` (`git diff {found}...HEAD`)"
-    _commit(folder, "HEAD")
+    if not _git(folder, "rev-parse", "--verify", "--quiet", "HEAD"):
+        if not _git(folder, "rev-parse", "--git-dir"):
+            raise UsageError(f"`{folder}` is no git repository", "a review needs one")
+        return "what is to be the first commit: every file that git does not ignore (`git status --short`)"
     return "what is not committed (`git status --short`, `git diff HEAD`, and the files that git does not know yet)"
 
 
 def _commit(folder: str, name: str) -> str:
+    from agent.errors import UsageError
+
+    found = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if not found:
+        raise UsageError(f"git knows no commit `{name}` in `{folder}`", "check the name and the folder")
+    return found
+
+
+def _git(folder: str, *words: str) -> str:
+    """What git prints; nothing where it fails."""
     import subprocess
 
     from agent.errors import UsageError
 
-    words = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
     try:
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise UsageError("git is not installed", "a review needs it") from None
-    if done.returncode:
-        raise UsageError(f"git knows no commit `{name}` in `{folder}`", "check the name and the folder")
-    return done.stdout.strip()
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -6,27 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.options import (
-    AddDir,
-    AsJson,
-    BaseUrl,
-    Ephemeral,
-    FailOnOption,
-    Folder,
-    Ignored,
-    Image,
-    LastMessage,
-    Model,
-    Override,
-    Policy,
-    Profile,
-    Prompt,
-    SandboxOption,
-    Schema,
-    Shared,
-    SkipGit,
-    WorktreeOption,
-)
+from agent.cli.options import Ephemeral, Prompt, Shared, Wanted, WorktreeOption
 
 if TYPE_CHECKING:
     from agent.cli.frontends import Begin, Task
@@ -37,19 +17,13 @@ SessionId = Annotated[
 ]
 Version = Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.")]
 Last = Annotated[bool, typer.Option("--last", help="The session last used in this folder.")]
+Everywhere = Annotated[bool, typer.Option("--all", help="With --last: in any folder.")]
 
 
 def interactive(
     prompt: Prompt = None,
-    policy: Policy = None,
-    cd: Folder = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    sandbox: SandboxOption = None,
-    add_dir: AddDir = None,
-    image: Image = None,
-    config: Override = None,
-    profile: Profile = None,
+    *,
+    shared: Shared,
     ephemeral: Ephemeral = False,
     worktree: WorktreeOption = False,
     version: Version = False,
@@ -65,205 +39,113 @@ def interactive(
         return
     from agent.cli.frontends import Begin
 
-    shared = Shared(
-        policy=policy,
-        cd=cd,
-        model=model,
-        base_url=base_url,
-        sandbox=sandbox,
-        add_dir=add_dir,
-        config=config,
-        profile=profile,
-        ephemeral=ephemeral,
-    )
-    _converse(shared.settings(interactive=True), Begin(worktree=worktree), prompt, image)
+    settings = shared.settings(interactive=True, ephemeral=ephemeral)
+    _converse(settings, Begin(worktree=worktree), prompt, shared.images)
 
 
 def resume(
     session: SessionId = None,
     prompt: Prompt = None,
+    *,
     last: Last = False,
-    policy: Policy = None,
-    cd: Folder = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    sandbox: SandboxOption = None,
-    add_dir: AddDir = None,
-    image: Image = None,
-    config: Override = None,
-    profile: Profile = None,
+    everywhere: Everywhere = False,
+    shared: Shared,
 ) -> None:
     """Go on with a stored session. Without ID: the one last used in this folder."""
-    shared = Shared(
-        policy=policy,
-        cd=cd,
-        model=model,
-        base_url=base_url,
-        sandbox=sandbox,
-        add_dir=add_dir,
-        config=config,
-        profile=profile,
-    )
-    _go_on(shared, session, prompt, image, last=last, fork=False)
+    settings = shared.settings(interactive=True)
+    begin, prompt = _begin(settings, session, prompt, last=last, everywhere=everywhere)
+    _converse(settings, begin, prompt, shared.images)
 
 
 def fork(
     session: SessionId = None,
     prompt: Prompt = None,
+    *,
     last: Last = False,
-    policy: Policy = None,
-    cd: Folder = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    sandbox: SandboxOption = None,
-    add_dir: AddDir = None,
-    image: Image = None,
-    config: Override = None,
-    profile: Profile = None,
+    everywhere: Everywhere = False,
+    shared: Shared,
     ephemeral: Ephemeral = False,
 ) -> None:
     """Begin a new session with all that a stored one holds. The stored one stays as it is."""
-    shared = Shared(
-        policy=policy,
-        cd=cd,
-        model=model,
-        base_url=base_url,
-        sandbox=sandbox,
-        add_dir=add_dir,
-        config=config,
-        profile=profile,
-        ephemeral=ephemeral,
-    )
-    _go_on(shared, session, prompt, image, last=last, fork=True)
+    settings = shared.settings(interactive=True, ephemeral=ephemeral)
+    begin, prompt = _begin(settings, session, prompt, last=last, everywhere=everywhere, fork=True)
+    _converse(settings, begin, prompt, shared.images)
 
 
 def exec_task(
     prompt: Prompt = None,
-    policy: Policy = None,
-    cd: Folder = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    sandbox: SandboxOption = None,
-    add_dir: AddDir = None,
-    image: Image = None,
-    config: Override = None,
-    profile: Profile = None,
+    *,
+    shared: Shared,
     ephemeral: Ephemeral = False,
     worktree: WorktreeOption = False,
-    json: AsJson = False,
-    last_message: LastMessage = None,
-    output_schema: Schema = None,
-    fail_on: FailOnOption = None,
-    skip_git_repo_check: SkipGit = False,
-    ignored: Ignored = None,
+    wanted: Wanted,
 ) -> None:
     """Run one task without asking anybody. An action that would need a yes is refused.
 
     PROMPT is an argument, standard input (`-` or none), or both. `agent exec resume ID` goes on with a
     stored session, `agent exec fork ID` with a copy of it.
     """
-    from agent.cli.frontends import Begin, Task
+    from agent.cli.frontends import Begin
 
-    shared = Shared(
-        policy=policy,
-        cd=cd,
-        model=model,
-        base_url=base_url,
-        sandbox=sandbox,
-        add_dir=add_dir,
-        config=config,
-        profile=profile,
-        ephemeral=ephemeral,
-        fail_on=fail_on,
-    )
-    task = Task(prompt, tuple(image or ()), output_schema, last_message, as_json=json)
-    _execute(shared.settings(interactive=False), Begin(worktree=worktree), task)
+    settings = shared.settings(interactive=False, ephemeral=ephemeral, fail_on=wanted.fail_on)
+    _execute(settings, Begin(worktree=worktree), wanted.task(prompt, shared.images))
 
 
 def exec_resume(
     session: SessionId = None,
     prompt: Prompt = None,
+    *,
     last: Last = False,
-    policy: Policy = None,
-    cd: Folder = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    sandbox: SandboxOption = None,
-    add_dir: AddDir = None,
-    image: Image = None,
-    config: Override = None,
-    profile: Profile = None,
-    json: AsJson = False,
-    last_message: LastMessage = None,
-    output_schema: Schema = None,
-    fail_on: FailOnOption = None,
-    skip_git_repo_check: SkipGit = False,
-    ignored: Ignored = None,
+    everywhere: Everywhere = False,
+    shared: Shared,
+    wanted: Wanted,
 ) -> None:
     """Go on with a stored session, without asking anybody."""
-    from agent.cli.frontends import Begin, Task
-
-    shared = Shared(
-        policy=policy,
-        cd=cd,
-        model=model,
-        base_url=base_url,
-        sandbox=sandbox,
-        add_dir=add_dir,
-        config=config,
-        profile=profile,
-        fail_on=fail_on,
-    )
-    settings = shared.settings(interactive=False)
-    session, prompt = _named(session, prompt, last=last)
-    task = Task(prompt, tuple(image or ()), output_schema, last_message, as_json=json)
-    _execute(settings, Begin(stored_session(settings, session)), task)
+    settings = shared.settings(interactive=False, fail_on=wanted.fail_on)
+    begin, prompt = _begin(settings, session, prompt, last=last, everywhere=everywhere)
+    _execute(settings, begin, wanted.task(prompt, shared.images))
 
 
 def exec_fork(
     session: SessionId = None,
     prompt: Prompt = None,
+    *,
     last: Last = False,
-    policy: Policy = None,
-    cd: Folder = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    sandbox: SandboxOption = None,
-    add_dir: AddDir = None,
-    image: Image = None,
-    config: Override = None,
-    profile: Profile = None,
+    everywhere: Everywhere = False,
+    shared: Shared,
     ephemeral: Ephemeral = False,
-    json: AsJson = False,
-    last_message: LastMessage = None,
-    output_schema: Schema = None,
-    fail_on: FailOnOption = None,
-    skip_git_repo_check: SkipGit = False,
-    ignored: Ignored = None,
+    wanted: Wanted,
 ) -> None:
     """Begin a new session with all that a stored one holds, without asking anybody."""
-    from agent.cli.frontends import Begin, Task
-
-    shared = Shared(
-        policy=policy,
-        cd=cd,
-        model=model,
-        base_url=base_url,
-        sandbox=sandbox,
-        add_dir=add_dir,
-        config=config,
-        profile=profile,
-        ephemeral=ephemeral,
-        fail_on=fail_on,
-    )
-    settings = shared.settings(interactive=False)
-    session, prompt = _named(session, prompt, last=last)
-    task = Task(prompt, tuple(image or ()), output_schema, last_message, as_json=json)
-    _execute(settings, Begin(stored_session(settings, session), fork=True), task)
+    settings = shared.settings(interactive=False, ephemeral=ephemeral, fail_on=wanted.fail_on)
+    begin, prompt = _begin(settings, session, prompt, last=last, everywhere=everywhere, fork=True)
+    _execute(settings, begin, wanted.task(prompt, shared.images))
 
 
-def stored_session(settings: Settings, named: str | None) -> str:
-    """The id of the session meant: `named`, or the last of this folder."""
+def _begin(
+    settings: Settings,
+    session: str | None,
+    prompt: str | None,
+    *,
+    last: bool,
+    everywhere: bool,
+    fork: bool = False,
+) -> tuple[Begin, str | None]:
+    """The stored session to begin with, and the prompt: with `--last` that is the first word."""
+    from agent.cli.frontends import Begin
+    from agent.errors import UsageError
+
+    if everywhere and not last:
+        raise UsageError("`--all` says where `--last` looks", "give `--last --all`, or the id of a session")
+    if last:
+        if session is not None and prompt is not None:
+            raise UsageError("`--last` and a session id do not go together", "give one of them")
+        session, prompt = None, session
+    return Begin(stored_session(settings, session, everywhere=everywhere), fork=fork), prompt
+
+
+def stored_session(settings: Settings, named: str | None, *, everywhere: bool = False) -> str:
+    """The id of the session meant: `named`, or the last of this folder, or of all."""
     from agent.errors import SessionError
     from agent.sessions.store import SessionStore
 
@@ -272,7 +154,7 @@ def stored_session(settings: Settings, named: str | None) -> str:
     with SessionStore.open(settings.database) as store:
         if named is not None:
             return store.find(named).thread_id
-        latest = store.latest(str(settings.cwd))
+        latest = store.latest(None if everywhere else str(settings.cwd))
         if latest is None:
             raise SessionError(
                 f"no session of the folder `{settings.cwd}`", "`agent sessions list` shows those of others"
@@ -280,37 +162,10 @@ def stored_session(settings: Settings, named: str | None) -> str:
         return latest.thread_id
 
 
-def _named(session: str | None, prompt: str | None, *, last: bool) -> tuple[str | None, str | None]:
-    """With `--last` the first word is the prompt."""
-    from agent.errors import UsageError
-
-    if not last:
-        return session, prompt
-    if session is not None and prompt is not None:
-        raise UsageError("`--last` and a session id do not go together", "give one of them")
-    return None, session
-
-
-def _go_on(
-    shared: Shared,
-    session: str | None,
-    prompt: str | None,
-    image: list[str] | None,
-    *,
-    last: bool,
-    fork: bool,
-) -> None:
-    from agent.cli.frontends import Begin
-
-    settings = shared.settings(interactive=True)
-    session, prompt = _named(session, prompt, last=last)
-    _converse(settings, Begin(stored_session(settings, session), fork=fork), prompt, image)
-
-
-def _converse(settings: Settings, begin: Begin, prompt: str | None, image: list[str] | None) -> None:
+def _converse(settings: Settings, begin: Begin, prompt: str | None, images: tuple[str, ...]) -> None:
     from agent.cli.frontends import converse
 
-    raise typer.Exit(converse(settings, begin, prompt, tuple(image or ())))
+    raise typer.Exit(converse(settings, begin, prompt, images))
 
 
 def _execute(settings: Settings, begin: Begin, task: Task) -> None:

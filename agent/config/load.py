@@ -14,7 +14,7 @@ from agent.config.credentials import Credentials
 from agent.config.keys import KEYS
 from agent.config.layers import read_file, read_override
 from agent.config.model import Settings
-from agent.config.providers import choose_provider, find_key, headers_of, provider_name
+from agent.config.providers import LOCAL_MODELS, choose_provider, find_key, headers_of, provider_name
 from agent.config.requirements import PLACE, read_requirements
 from agent.config.servers import McpServer
 from agent.config.tables import Entry, FileLayer
@@ -39,6 +39,9 @@ class Flags:
     model: str | None = None
     base_url: str | None = None
     sandbox: SandboxMode | None = None
+    approval: str | None = None
+    web_search: str | None = None
+    local: str | None = None  # a model service of this machine
     policy_files: tuple[str, ...] = ()
     add_dirs: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()  # -c key=value
@@ -46,6 +49,7 @@ class Flags:
     fail_on: str | None = None
     ephemeral: bool = False
     interactive: bool = False
+    ignore_user: bool = False  # the user's config.toml is not read
 
 
 def home_folder(environ: Mapping[str, str], cwd: Path) -> Path:
@@ -69,7 +73,7 @@ def load_settings(
     cwd = _working_folder(flags.cwd, start)
     home = home_folder(environ, start)
     workspace = find_workspace(cwd, home)
-    user = read_file(home / "config.toml", project=False)
+    user = FileLayer() if flags.ignore_user else read_file(home / "config.toml", project=False)
     overrides = [read_override(text, cwd) for text in flags.overrides]
     entries: dict[str, Entry] = dict(user.entries)
     trusted = user.trust.get(workspace.resolve()) == "trusted"
@@ -79,6 +83,9 @@ def load_settings(
     _add_environment(entries, environ, cwd)
     for layer in overrides:
         entries.update(layer.entries)
+    if flags.local is not None:
+        entries["provider"] = Entry(flags.local, "--oss")
+        entries.setdefault("model", Entry(LOCAL_MODELS[flags.local], "--oss"))
     about = choose_provider(entries, _providers(user, overrides))
     _add_flags(entries, flags, start, cwd)
     required = read_requirements(requirements)
@@ -216,6 +223,8 @@ def _add_flags(entries: dict[str, Entry], flags: Flags, start: Path, cwd: Path) 
     for option, field, given in (
         ("--model", "model", flags.model),
         ("--base-url", "base_url", flags.base_url),
+        ("--ask-for-approval", "approval_policy", flags.approval),
+        ("--search", "web_search", flags.web_search),
     ):
         if given is not None:
             key = next(key for key in KEYS if key.field == field)

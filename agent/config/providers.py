@@ -10,6 +10,9 @@ from agent.config.tables import Entry
 from agent.config.values import Texts
 from agent.errors import ConfigError
 
+# Model services of this machine that need no entry, and what each calls the open model.
+LOCAL_MODELS = {"ollama": "gpt-oss:20b", "lmstudio": "openai/gpt-oss-20b"}
+_LOCAL = {"ollama": "http://localhost:11434/v1", "lmstudio": "http://localhost:1234/v1"}
 LEAST_SECRET = 8  # characters
 _TAKEN = ("base_url", "env_key", "request_max_retries", "stream_max_retries", "stream_idle_seconds")
 
@@ -35,10 +38,12 @@ def choose_provider(
     chosen = entries.get("provider")
     name = provider_name(entries)
     about = providers.get(name)
+    if about is None and name in _LOCAL:
+        about = {"base_url": Entry(_LOCAL[name], "default")}
     if about is None:
         if name == DEFAULT_PROVIDER or chosen is None:
             return {}
-        known = ", ".join((DEFAULT_PROVIDER, *providers))
+        known = ", ".join(dict.fromkeys((DEFAULT_PROVIDER, *providers, *_LOCAL)))
         raise ConfigError(f"no model provider `{name}` ({chosen.origin})", f"known are: {known}")
     if name != DEFAULT_PROVIDER and "base_url" not in about:
         raise ConfigError(f"model provider `{name}` has no address", f"set `model_providers.{name}.base_url`")
