@@ -19,14 +19,20 @@ from compliance.ecs import to_ecs
 from compliance.events import (
     Approved,
     AuditEvent,
+    BundleChanged,
     Decided,
     Gap,
+    Overridden,
     Patched,
     PolicyLoaded,
     Ran,
     Refused,
+    SandboxDenied,
     SessionEnded,
     SessionStarted,
+    Situated,
+    ToolCalled,
+    Witnessed,
 )
 from compliance.moments import epoch_millis
 from compliance.ocsf import PRODUCT, to_ocsf
@@ -52,8 +58,8 @@ COLUMNS: Final = (
     "masked",
     "digest",
 )
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_FORMULA: Final = frozenset("=+-@\t\r")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_FORMULA: Final = re.compile("[\\s\x00-\x1f\ufeff]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 
 class Format(enum.Enum):
@@ -106,13 +112,13 @@ def _compact(value: JsonObject) -> str:
 
 def _csv_line(cells: Iterable[str]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(cells)
-    return out.getvalue()
+    csv.writer(out, lineterminator="\r\n").writerow(cells)  # so that either line end in a cell is quoted
+    return out.getvalue().removesuffix("\r\n")
 
 
 def plain_cell(text: str) -> str:
     """A spreadsheet takes some texts for formulas; those begin with an apostrophe."""
-    return f"'{text}" if text[:1] in _FORMULA else text
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _row(entry: Entry, started: SessionStarted | None) -> dict[str, str]:
@@ -138,18 +144,38 @@ def _told(event: AuditEvent) -> dict[str, str]:
             reason = (deciding.justification or "") if deciding else why
             told = {"call": event.call, "tool": event.tool, "subject": event.subject, "rules": rules}
             return told | {"decision": event.verdict.decision.word, "reason": reason}
+        case Overridden():
+            told = {"call": event.call, "rules": event.rule, "outcome": "overridden", "by": event.approved_by}
+            return told | {"reason": f"until {event.until}{f', {event.ticket}' if event.ticket else ''}"}
         case Approved():
             told = {"call": event.call, "outcome": event.answer.value, "by": event.approver}
             return told | {"reason": event.message}
         case Ran():
             code = "" if event.exit_code is None else f"exit status {event.exit_code}"
             return {"call": event.call, "outcome": event.status.value, "by": event.sandbox, "reason": code}
+        case ToolCalled():
+            tool = f"{event.server}/{event.tool}" if event.server else event.tool
+            return {"call": event.call, "outcome": event.status.value, "tool": tool}
+        case SandboxDenied():
+            told = {"call": event.call, "outcome": "sandbox denied", "by": event.sandbox}
+            return told | {"subject": event.path, "reason": event.sign}
+        case Situated():
+            return {"subject": event.workspace, "reason": f"sandbox {event.sandbox}, situation {event.id}"}
+        case BundleChanged():
+            told = {"subject": f"{event.bundle} {event.version}", "outcome": event.step.value}
+            return told | {"by": event.by, "reason": event.why}
         case Patched():
             return {"call": event.call, "outcome": event.status.value, "subject": " ".join(event.paths)}
         case Refused():
             return {"call": event.call, "outcome": "refused", "reason": event.why}
         case SessionEnded():
             return {"reason": event.why}
+        case Witnessed():
+            return {
+                "outcome": "cosigned" if event.cosigned else "not cosigned",
+                "by": event.witness,
+                "reason": event.why,
+            }
         case Gap():
             return {"outcome": event.kind.value, "reason": event.reason}
         case other:
@@ -160,14 +186,26 @@ def _severity(event: AuditEvent) -> int:
     match event:
         case Decided():
             return {Decision.ALLOW: 1, Decision.ASK: 3, Decision.DENY: 6}[event.verdict.decision]
-        case Refused():
+        case Refused() | SandboxDenied():
             return 6
         case Gap():
             return 8
-        case Approved():
+        case Approved() | Overridden():
             return 3
-        case _:
+        case (
+            SessionStarted()
+            | PolicyLoaded()
+            | Situated()
+            | Ran()
+            | ToolCalled()
+            | Patched()
+            | BundleChanged()
+            | Witnessed()
+            | SessionEnded()
+        ):
             return 1
+        case other:
+            assert_never(other)
 
 
 def _cef(entry: Entry, started: SessionStarted | None) -> str:

@@ -6,28 +6,41 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compliance.chain import START, read_line, seal
 from compliance.codec import to_json
 from compliance.events import (
     Approved,
     AuditEvent,
+    BundleChanged,
+    BundleStep,
     Decided,
     Gap,
     GapKind,
     Outcome,
+    Overridden,
     Patched,
     PolicyFile,
     PolicyLoaded,
     Ran,
     Refused,
     Reply,
+    SandboxDenied,
     SessionEnded,
     SessionStarted,
+    Situated,
+    ToolCalled,
+    Witnessed,
 )
 from compliance.export import COLUMNS, Format, export
+from compliance.ocsf import VERSION
 from compliance.query import Entry, Filter
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
 
@@ -43,6 +56,7 @@ def decided(decision: Decision, text: str = "/usr/bin/git push") -> Decided:
         certainty=Certainty.YES,
         origin=Origin(Layer.USER, "a.rules", 3),
         justification="others see it",
+        controls=("SOC2:CC6.1",),
     )
     part = Part(kind="command", text=text, decision=decision, matches=(rule,))
     return Decided("s1", "c1", "exec_command", text, "/w", Verdict(decision=decision, parts=(part,)))
@@ -63,6 +77,13 @@ EVENTS: list[AuditEvent] = [
     Refused("s1", "c3", "denied"),
     Gap("", GapKind.TORN, "half a line"),
     SessionEnded("s1", "done"),
+    Situated("s1", "d2", "/w", "/home/ann", ("/w",), ("/w/.git",), "read-only", (("user", "ann"),)),
+    Overridden("s1", "c1", "git.push", "2027-01-31", "ben", "T-1", "a.rules:9:1"),
+    ToolCalled("s1", "c4", "search", "docs", Outcome.COMPLETED, 0.5, "0" * 64, 7),
+    ToolCalled("s9", "c4", "plan", "", Outcome.FAILED, 0.5, "0" * 64, 7),
+    SandboxDenied("s1", "c1", "bubblewrap", "read-only", "Read-only file system", "/etc/x"),
+    BundleChanged("", "base", "1.2", "d3", BundleStep.ROLLED_BACK, "ring-1", "too many asks", "ann"),
+    Witnessed("", "w.example/1", 40, False, "it knows a longer log"),
 ]
 
 
@@ -129,23 +150,29 @@ def test_cef_is_one_line_each_and_reads_back() -> None:
     )
 
 
-def ocsf() -> list[dict[str, object]]:
+def ocsf() -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines(Format.OCSF)]
 
 
-def test_ocsf_events_fit_the_schema() -> None:
-    models = pytest.importorskip("ocsf_emitter._models")
-    validate = pytest.importorskip("ocsf_emitter").validate
-    classes = {
-        1007: models.ProcessActivity,
-        1001: models.FileActivity,
-        6002: models.ApplicationLifecycle,
-    }
+def test_every_kind_of_event_is_here() -> None:
+    assert {type(event) for event in EVENTS} == set(AuditEvent.__args__)
+
+
+def test_ocsf_events_fit_the_published_schema() -> None:
+    """Strictly: no attribute that the class or its profiles do not have, at any depth."""
+    published = pytest.importorskip("ocsf_json_schema", reason="install the `dev` extra")
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = published.OcsfJsonSchemaEmbedded(published.get_ocsf_schema(version=VERSION))
+    validators = {}
     for event in ocsf():
-        model = classes[event["class_uid"]]  # type: ignore[index]
-        validate(model.model_validate(event))
-        profile = {"action_id", "action", "disposition_id", "disposition", "policy"}
-        assert set(event) - set(model.model_fields) <= profile
+        profiles = tuple(event["metadata"].get("profiles", ()))
+        key = event["class_uid"], profiles
+        if key not in validators:
+            name = schema.lookup_class_name_from_uid(event["class_uid"])
+            form = schema.get_class_schema(class_name=name, profiles=list(profiles))
+            validators[key] = jsonschema.Draft202012Validator(form)
+        assert [error.message for error in validators[key].iter_errors(event)] == [], event
+        assert event["type_uid"] == event["class_uid"] * 100 + event["activity_id"]
 
 
 def test_ocsf_says_what_the_control_did() -> None:
@@ -169,17 +196,43 @@ def test_ocsf_says_what_the_control_did() -> None:
         (1007, 1, 2, 2),
         (6002, 99, None, None),
         (6002, 4, None, None),
+        (6002, 99, None, None),
+        (1007, 99, 1, 8),
+        (6003, 99, None, None),
+        (6003, 99, None, None),
+        (1007, 99, 2, 2),
+        (6002, 99, None, None),
+        (6002, 99, None, None),
     ]
+
+
+def test_ocsf_names_the_rules_and_who_asked() -> None:
+    denied = ocsf()[4]
+    assert denied["policy"] == {
+        "name": "git.push",
+        "uid": "a.rules:3:1",
+        "is_applied": True,
+        "type": "user rule",
+        "desc": "others see it",
+    }
+    assert denied["authorizations"] == [{"decision": "deny", "policy": denied["policy"]}]
+    assert denied["ai_model"] == {"name": "model-x", "ai_provider": "unknown"}
+    assert denied["message_context"] == {"application": {"name": "policy-agent"}, "uid": "s1"}
+    assert denied["unmapped"]["controls"] == ["SOC2:CC6.1"]
 
 
 # The values that ECS allows for its categorisation fields.
 ECS_KINDS = {"alert", "asset", "enrichment", "event", "metric", "state", "pipeline_error", "signal"}
-ECS_CATEGORIES = {"configuration", "file", "process", "session"}
+ECS_CATEGORIES = {"api", "configuration", "file", "process", "session"}
 ECS_TYPES = {"allowed", "change", "denied", "end", "error", "info", "start"}
 
 
+def ecs() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines(Format.ECS)]
+
+
 def test_ecs_documents_are_categorised() -> None:
-    documents = [json.loads(line) for line in lines(Format.ECS)]
+    documents = ecs()
     assert len(documents) == len(EVENTS)
     for document in documents:
         event = document["event"]
@@ -194,10 +247,144 @@ def test_ecs_documents_are_categorised() -> None:
         "id": "git.push",
         "name": "git.push",
         "ruleset": "a.rules",
+        "reference": "a.rules:3:1",
+        "category": "user",
         "description": "others see it",
     }
     assert documents[2]["process"] == {
+        "entity_id": "c1",
         "command_line": "/usr/bin/git push",
         "working_directory": "/w",
         "name": "git",
     }
+
+
+TYPES = Path(__file__).parents[2] / ".node" / "node_modules" / "@elastic" / "ecs" / "generated"
+_FIELD = re.compile(r"^\s*'?([@\w]+)'?\??:\s*(\{$|[^\n]+;$)|^\s*(\}[^;]*);", re.M)
+
+
+def published_fields(name: str) -> dict[str, str]:
+    """Field to type, from the interface that Elastic generates of its schema."""
+    text = re.sub(r"/\*.*?\*/", "", (TYPES / f"{name}.ts").read_text(), flags=re.S)
+    found, path = {}, [] if name == "base" else [name]
+    for field, kind, end in _FIELD.findall(text[text.index("export interface") :]):
+        if end:
+            path.pop()
+        elif kind == "{":
+            path.append(field)
+        else:
+            found[".".join([*path, field])] = kind.rstrip(";")
+    return found
+
+
+def flattened(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, object]]:
+    for key, item in value.items():
+        name = f"{path}{key}"
+        if isinstance(item, dict) and name != "labels":
+            yield from flattened(item, f"{name}.")
+        else:
+            yield name, item
+
+
+@pytest.mark.skipif(not TYPES.is_dir(), reason="`sh scripts/setup dev` fetches @elastic/ecs")
+def test_ecs_documents_have_only_published_fields() -> None:
+    known: dict[str, str] = {}
+    for path in TYPES.glob("*.ts"):
+        if "export interface" in path.read_text():
+            known |= published_fields(path.stem)
+    assert {"@timestamp", "event.action", "rule.ruleset", "process.entity_id"} <= set(known)
+    kinds = {str: "string", int: "number", list: "Array", dict: "Record"}
+    for document in ecs():
+        for field, value in flattened(document):
+            assert field in known, field
+            form = known[field]
+            assert kinds[type(value)] in form or form == f"'{value}'", (field, value)
+
+
+HOSTILE = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@x",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    " =1",
+    "\uff1d1",
+    "a\x00b",
+    "\ud800",
+    'q"q',
+    "a,b",
+    "|\\=\n",
+]
+texts = st.text(max_size=30) | st.sampled_from(HOSTILE)
+
+
+def entry_of(event: AuditEvent) -> Entry:
+    line, _ = seal(START, "2026-11-24T10:00:00.250000Z", to_json(event))
+    record = read_line(line)
+    assert record
+    return Entry(record, event, line[:-1])
+
+
+def read_cef(line: str) -> tuple[list[str], dict[str, str]]:
+    """Strictly by the grammar: seven header fields, then keys; ValueError for anything else."""
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 or char in "\u2028\u2029" for char in line):
+        raise ValueError("a control character")
+    pieces, at = [""], 0
+    while len(pieces) < 8:
+        char = line[at]
+        if char == "\\":
+            if line[at + 1] not in "\\|":
+                raise ValueError("an escape in the header")
+            pieces[-1] += line[at + 1]
+            at += 2
+            continue
+        pieces += [""] if char == "|" else []
+        pieces[-1] += "" if char == "|" else char
+        at += 1
+    if pieces[0] != "CEF:0" or not pieces[6].isdecimal() or int(pieces[6]) > 10:
+        raise ValueError("the header")
+    found: dict[str, str] = {}
+    rest = line[at:]
+    starts = list(re.finditer(r"(?:^| )([A-Za-z0-9]+)=", rest))
+    if rest and (not starts or starts[0].start() != 0):
+        raise ValueError("no key")
+    for match, after in zip(starts, [*starts[1:], None], strict=True):
+        value = rest[match.end() : after.start() if after else len(rest)]
+        if re.search(r"(?<!\\)(?:\\\\)*=", value) or re.search(r"(?<!\\)(?:\\\\)*\\(?![\\=nr])", value):
+            raise ValueError("an escape in a value")
+        if match[1] in found:
+            raise ValueError("a key twice")
+        found[match[1]] = re.sub(
+            r"\\(.)", lambda escape: {"n": "\n", "r": "\r"}.get(escape[1], escape[1]), value
+        )
+    return pieces[1:7], found
+
+
+@given(texts, texts, texts)
+def test_nothing_that_a_record_holds_leaves_its_cell(subject: str, rule: str, why: str) -> None:
+    match = RuleMatch(
+        rule_id=rule,
+        decision=Decision.DENY,
+        certainty=Certainty.YES,
+        origin=Origin(Layer.USER, why, 1),
+        justification=why,
+    )
+    part = Part(kind="command", text=subject, decision=Decision.DENY, matches=(match,))
+    verdict = Verdict(decision=Decision.DENY, parts=(part,))
+    entry = entry_of(Decided(subject, why, rule, subject, subject, verdict))
+    _, row = map(str, export([entry], Format.CSV, Filter()))
+    (cells,) = csv.reader(io.StringIO(row, newline=""))
+    assert len(cells) == len(COLUMNS)
+    assert not any(cell.lstrip()[:1] in {*"=+-@", "\uff1d"} for cell in cells)
+    (cef,) = export([entry], Format.CEF, Filter())
+    header, pairs = read_cef(str(cef))
+    assert header[0] == "policy-agent"
+    assert pairs["act"] == "deny"
+    if subject and not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", subject):
+        assert pairs["msg"] == subject
+    for format in (Format.OCSF, Format.ECS):
+        for line in export([entry], format, Filter()):
+            assert json.loads(str(line))
+            assert "\n" not in str(line)
