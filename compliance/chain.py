@@ -187,7 +187,7 @@ class Verifier:
             self._jump(record, place)
         else:
             self._step_back(record, place)
-        if record.v != SCHEMA:
+        if not 1 <= record.v <= SCHEMA:
             self._add(FlawKind.UNSUPPORTED, record.seq, place, f"schema version {record.v} is not known here")
         if b'"kind":"gap"' in line:
             self._gap(record, place)

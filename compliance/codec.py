@@ -1,399 +1,360 @@
-"""Audit events to and from JSON values: same keys as the machine form of a verdict, no floats."""
+"""Audit events to and from JSON values: one table says for each kind which members it has.
+
+What is added later has a default, so that old records still read: a member that is missing takes it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TypeVar, assert_never
+from enum import Enum
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, TypeVar
 
 from compliance.errors import RecordError
 from compliance.events import (
     Approved,
+    Asked,
     AuditEvent,
+    BundleChanged,
+    BundleStep,
+    CommandRead,
     Decided,
     Gap,
     GapKind,
+    LookedUp,
     Outcome,
+    Overridden,
     Patched,
     PolicyFile,
     PolicyLoaded,
     Ran,
     Refused,
     Reply,
+    SandboxDenied,
     SessionEnded,
     SessionStarted,
+    Situated,
+    ToolCalled,
+    Witnessed,
 )
-from execpolicy.decision import (
-    Certainty,
-    Confinement,
-    Decision,
-    Layer,
-    NetworkAccess,
-    Origin,
-    Part,
-    Reviewer,
-    RuleMatch,
-    SandboxMode,
-    Scope,
-    Verdict,
+from compliance.verdicts import Json, JsonObject, verdict_from_json, verdict_to_json
+
+__all__ = ["Json", "JsonObject", "from_json", "kind_of", "to_json", "verdict_from_json", "verdict_to_json"]
+
+E = TypeVar("E", bound=Enum)
+MICRO: Final = 1_000_000  # durations are whole microseconds: floats have no canonical form
+
+
+class Member(NamedTuple):
+    """One member of a JSON object: its name, how its value is read, and how it is written where it is no JSON yet."""
+
+    name: str
+    read: Callable[[Any], object]
+    write: Callable[[Any], Json] | None = None
+    attr: str = ""  # where the field has another name
+
+
+class Shape:
+    """The members of one class. `sparse`: what has its default is not written."""
+
+    def __init__(self, cls: type, members: list[Member], *, sparse: bool = False) -> None:
+        self.cls = cls
+        self.members = members
+        self.sparse = sparse
+        self.defaults = {
+            one.name: one.default for one in dataclasses.fields(cls) if one.default is not dataclasses.MISSING
+        }
+        self._names = [member.name for member in members]
+        attrs = [member.attr or member.name for member in members]
+        self._values: Callable[[object], tuple[object, ...]] = (
+            attrgetter(*attrs) if len(attrs) > 1 else lambda value: (getattr(value, attrs[0]),)
+        )
+        self._written = [(member.name, member.write) for member in members if member.write is not None]
+
+    def write(self, value: object) -> JsonObject:
+        found: Any = dict(zip(self._names, self._values(value), strict=True))
+        if self.sparse:
+            found = {
+                name: one
+                for name, one in found.items()
+                if self.defaults.get(name, dataclasses.MISSING) != one
+            }
+        for name, write in self._written:
+            if name in found:
+                found[name] = write(found[name])
+        return found  # type: ignore[no-any-return]
+
+    def read(self, data: object) -> Any:
+        if not isinstance(data, dict):
+            raise RecordError("not an object")
+        return self.cls(**self.fields(data))
+
+    def fields(self, data: Mapping[str, object]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for member in self.members:
+            attr = member.attr or member.name
+            if member.name not in data:
+                if attr not in self.defaults:
+                    raise RecordError(f"`{member.name}` is missing")
+                continue
+            try:
+                found[attr] = member.read(data[member.name])
+            except (RecordError, ValueError, KeyError, TypeError) as error:
+                raise RecordError(f"`{member.name}` is not what it has to be") from error
+        return found
+
+
+def _text(name: str) -> Member:
+    return Member(name, _read_text)
+
+
+def _texts(name: str) -> Member:
+    return Member(name, _list_of(_read_text), list)
+
+
+def _number(name: str) -> Member:
+    return Member(name, _read_number)
+
+
+def _truth(name: str) -> Member:
+    return Member(name, _read_truth)
+
+
+def _maybe(member: Member) -> Member:
+    read = member.read
+    return member._replace(read=lambda value: None if value is None else read(value))
+
+
+def _word(name: str, words: type[Enum], attr: str = "") -> Member:
+    return Member(name, words, _value, attr)
+
+
+def _seconds() -> Member:
+    return Member(
+        "micros", lambda value: _read_number(value) / MICRO, lambda value: round(value * MICRO), "seconds"
+    )
+
+
+def _many(name: str, shape: Shape) -> Member:
+    return Member(name, _list_of(shape.read), lambda values: [shape.write(value) for value in values])
+
+
+def _pairs(name: str) -> Member:
+    return Member(name, _list_of(_read_pair), lambda values: [list(pair) for pair in values])
+
+
+def _value(word: Enum) -> Json:
+    return word.value  # type: ignore[no-any-return]
+
+
+def _read_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise RecordError("not text")
+    return value
+
+
+def _read_number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RecordError("not a number")
+    return value
+
+
+def _read_truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise RecordError("neither true nor false")
+    return value
+
+
+def _read_word(value: object) -> str | None:
+    return None if value is None else _read_text(value)
+
+
+def _read_pair(value: object) -> tuple[str, str]:
+    first, second = _list_of(_read_text)(value)
+    return _read_text(first), _read_text(second)
+
+
+def _list_of(read: Callable[[Any], object]) -> Callable[[object], tuple[Any, ...]]:
+    def all(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise RecordError("not a list")
+        return tuple([read(one) for one in value])
+
+    return all
+
+
+def _facts_to_json(facts: tuple[tuple[str, Any], ...]) -> Json:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in facts}
+
+
+def _facts_from_json(data: object) -> tuple[tuple[str, object], ...]:
+    if not isinstance(data, dict):
+        raise RecordError("not an object")
+    return tuple((name, _fact(value)) for name, value in sorted(data.items()))
+
+
+def _fact(value: object) -> object:
+    return (
+        _list_of(_read_text)(value)
+        if isinstance(value, list)
+        else (value if isinstance(value, bool) else _read_text(value))
+    )
+
+
+_FILE = Shape(
+    PolicyFile,
+    [_text("path"), _text("layer"), _text("digest"), _truth("usable"), _text("version")],
+    sparse=True,
 )
+_ASKED = Shape(
+    Asked,
+    [
+        _text("form"),
+        _text("before"),
+        _truth("escalate"),
+        _text("program"),
+        _text("text"),
+        _text("server"),
+        _text("tool"),
+        _text("arguments"),
+        _pairs("accesses"),
+    ],
+    sparse=True,
+)
+_COMMAND = Shape(
+    CommandRead,
+    [
+        Member("argv", _list_of(_read_word), list),
+        _texts("unread"),
+        _texts("via"),
+        _maybe(_text("cwd")),
+        _pairs("files"),
+        _texts("unknowns"),
+    ],
+    sparse=True,
+)
+_LOOKUP = Shape(LookedUp, [_text("what"), _text("name"), _text("place"), _maybe(_text("answer"))])
 
-Json = None | bool | int | str | list["Json"] | dict[str, "Json"]
-JsonObject = dict[str, Json]
-T = TypeVar("T")
-
-_DECISION_WORDS = {decision: decision.word for decision in Decision}
-_CERTAINTY_WORDS = {certainty: certainty.name.lower() for certainty in Certainty}
-_LAYER_WORDS = {layer: layer.word for layer in Layer}
-MICRO = 1_000_000  # durations are whole microseconds: floats have no canonical form
+# The one table: a kind of event, its class, its members in the order of the reference page. What is added to a
+# class has a default there.
+_KINDS: Final = {
+    "session_started": Shape(
+        SessionStarted,
+        [
+            *map(
+                _text, ("agent_version", "model", "cwd", "workspace", "sandbox", "approval", "user", "host")
+            ),
+            _truth("resumed"),
+        ],
+    ),
+    "policy_loaded": Shape(PolicyLoaded, [_many("files", _FILE), _texts("errors"), _text("policy")]),
+    "situated": Shape(
+        Situated,
+        [
+            *map(_text, ("id", "workspace", "home")),
+            _texts("writable"),
+            _texts("protected"),
+            _text("sandbox"),
+            Member("facts", _facts_from_json, _facts_to_json),
+        ],
+    ),
+    "decided": Shape(
+        Decided,
+        [
+            *map(_text, ("call", "tool", "subject", "cwd")),
+            Member("verdict", verdict_from_json, verdict_to_json),
+            *map(_text, ("would", "agent", "model", "approval", "policy", "situation", "today")),
+            _number("minute"),
+            _maybe(
+                Member("asked", _ASKED.read, lambda value: None if value is None else _ASKED.write(value))
+            ),
+            _many("commands", _COMMAND),
+            _truth("readable"),
+            _many("lookups", _LOOKUP),
+        ],
+    ),
+    "overridden": Shape(
+        Overridden, [*map(_text, ("call", "rule", "until", "approved_by", "ticket", "origin"))]
+    ),
+    "approved": Shape(
+        Approved,
+        [_text("call"), _word("answer", Reply), _text("approver"), _text("message"), _seconds()],
+    ),
+    "ran": Shape(
+        Ran,
+        [
+            _text("call"),
+            _maybe(_number("exit_code")),
+            _word("status", Outcome),
+            _seconds(),
+            _text("output_sha256"),
+            _number("output_bytes"),
+            _text("sandbox"),
+        ],
+    ),
+    "tool_called": Shape(
+        ToolCalled,
+        [
+            *map(_text, ("call", "tool", "server")),
+            _word("status", Outcome),
+            _seconds(),
+            _text("output_sha256"),
+            _number("output_bytes"),
+        ],
+    ),
+    "sandbox_denied": Shape(SandboxDenied, [*map(_text, ("call", "sandbox", "mode", "sign", "path"))]),
+    "patched": Shape(Patched, [_text("call"), _texts("paths"), _word("status", Outcome)]),
+    "refused": Shape(Refused, [_text("call"), _text("why")]),
+    "bundle_changed": Shape(
+        BundleChanged,
+        [
+            *map(_text, ("bundle", "version", "digest")),
+            _word("step", BundleStep),
+            *map(_text, ("ring", "why", "by")),
+        ],
+    ),
+    "witnessed": Shape(Witnessed, [_text("witness"), _number("size"), _truth("cosigned"), _text("why")]),
+    "session_ended": Shape(SessionEnded, [_text("why")]),
+    "gap": Shape(
+        Gap,
+        [
+            _word("gap", GapKind, "kind"),
+            _text("reason"),
+            *map(_number, ("first_seq", "last_seq", "count")),
+            *map(_text, ("kept", "sha256")),
+        ],
+    ),
+}
+_WORDS: Final = {shape.cls: (kind, shape) for kind, shape in _KINDS.items()}
 
 
 def kind_of(event: AuditEvent) -> str:
     """The word that names the event's kind in JSON."""
-    return _KINDS[type(event)]
+    return _WORDS[type(event)][0]
 
 
 def to_json(event: AuditEvent) -> JsonObject:
     """`event` as a JSON object with only strings, integers, booleans, null, lists and objects."""
-    out: JsonObject = {"kind": _KINDS[type(event)], "session": event.session}
+    kind, shape = _WORDS[type(event)]
+    out: JsonObject = {"kind": kind, "session": event.session}
     if event.masked:
         out["masked"] = list(event.masked)
-    match event:
-        case SessionStarted():
-            out.update(
-                agent_version=event.agent_version,
-                model=event.model,
-                cwd=event.cwd,
-                workspace=event.workspace,
-                sandbox=event.sandbox,
-                approval=event.approval,
-                user=event.user,
-                host=event.host,
-                resumed=event.resumed,
-            )
-        case PolicyLoaded():
-            out["files"] = [
-                {"path": file.path, "layer": file.layer, "digest": file.digest, "usable": file.usable}
-                for file in event.files
-            ]
-            out["errors"] = list(event.errors)
-        case Decided():
-            out.update(call=event.call, tool=event.tool, subject=event.subject, cwd=event.cwd)
-            out["verdict"] = verdict_to_json(event.verdict)
-        case Approved():
-            out.update(
-                call=event.call,
-                answer=event.answer.value,
-                approver=event.approver,
-                message=event.message,
-                micros=round(event.seconds * MICRO),
-            )
-        case Ran():
-            out.update(
-                call=event.call,
-                exit_code=event.exit_code,
-                status=event.status.value,
-                micros=round(event.seconds * MICRO),
-                output_sha256=event.output_sha256,
-                output_bytes=event.output_bytes,
-                sandbox=event.sandbox,
-            )
-        case Patched():
-            out.update(call=event.call, paths=list(event.paths), status=event.status.value)
-        case Refused():
-            out.update(call=event.call, why=event.why)
-        case SessionEnded():
-            out["why"] = event.why
-        case Gap():
-            out.update(
-                gap=event.kind.value,
-                reason=event.reason,
-                first_seq=event.first_seq,
-                last_seq=event.last_seq,
-                count=event.count,
-                kept=event.kept,
-                sha256=event.sha256,
-            )
-        case other:
-            assert_never(other)
+    out.update(shape.write(event))
     return out
 
 
-def verdict_to_json(verdict: Verdict) -> JsonObject:
-    """`verdict` with the keys of its machine form."""
-    written: dict[int, JsonObject] = {}  # rule by identity: each stands in its part and in the list of all
-    return {
-        "decision": _DECISION_WORDS[verdict.decision],
-        "parts": [_part_to_json(part, written) for part in verdict.parts],
-        "rules": [_rule_to_json(rule, written) for rule in verdict.matches],
-        "unknowns": list(verdict.unknowns),
-        "confinement": {
-            "sandbox": verdict.confinement.sandbox.value if verdict.confinement.sandbox else None,
-            "network": verdict.confinement.network.value if verdict.confinement.network else None,
-        },
-        "reviewer": verdict.reviewer.value,
-        "scope": verdict.scope.value if verdict.scope else None,
-        "expires": verdict.expires,
-        "suggest": verdict.suggest,
-        "nearest": verdict.nearest,
-    }
-
-
-def _part_to_json(part: Part, written: dict[int, JsonObject]) -> JsonObject:
-    return {
-        "kind": part.kind,
-        "text": part.text,
-        "decision": _DECISION_WORDS[part.decision],
-        "via": list(part.via),
-        "unknowns": list(part.unknowns),
-        "why": part.why,
-        "rules": [_rule_to_json(rule, written) for rule in part.matches],
-    }
-
-
-def _rule_to_json(rule: RuleMatch, written: dict[int, JsonObject]) -> JsonObject:
-    found = written.get(id(rule))
-    if found is None:
-        origin = rule.origin
-        found = written[id(rule)] = {
-            "id": rule.rule_id,
-            "decision": _DECISION_WORDS[rule.decision],
-            "certainty": _CERTAINTY_WORDS[rule.certainty],
-            "layer": _LAYER_WORDS[origin.layer],
-            "origin": f"{origin.path}:{origin.line}:{origin.column}",
-            "justification": rule.justification,
-            "suggest": rule.suggest,
-            "words": list(rule.words),
-            "enforced": rule.enforced,
-        }
-    return found
-
-
-class Fields:
-    """Typed access to one JSON object; what is missing or of another type is a RecordError."""
-
-    def __init__(self, data: object) -> None:
-        if not isinstance(data, dict):
-            raise RecordError("not an object")
-        self._data: Mapping[str, object] = data
-
-    def get(self, key: str, kind: type[T]) -> T:
-        value = self._data.get(key)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise RecordError(f"`{key}` is missing or not {kind.__name__}")
-        return value
-
-    def text(self, key: str) -> str:
-        return self.get(key, str)
-
-    def maybe(self, key: str, kind: type[T]) -> T | None:
-        return None if self._data.get(key) is None else self.get(key, kind)
-
-    def list(self, key: str, read: Callable[[object], T]) -> tuple[T, ...]:
-        return tuple(read(item) for item in self.get(key, list))
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        return self.list(key, _text) if key in self._data else ()
-
-    def seconds(self) -> float:
-        return self.get("micros", int) / MICRO
-
-    def choice(self, key: str, read: Callable[[str], T]) -> T:
-        try:
-            return read(self.text(key))
-        except (ValueError, KeyError):
-            raise RecordError(f"`{key}` has a value that is not known") from None
-
-    def maybe_choice(self, key: str, read: Callable[[str], T]) -> T | None:
-        return None if self._data.get(key) is None else self.choice(key, read)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise RecordError("a list holds something that is not text")
-    return value
-
-
 def from_json(data: object) -> AuditEvent:
-    """The event that `to_json` wrote; RecordError for anything else."""
-    at = Fields(data)
-    kind = at.text("kind")
-    read = _READERS.get(kind)
-    if read is None:
+    """The event that `to_json` wrote, whatever version of it; RecordError for anything else."""
+    if not isinstance(data, dict):
+        raise RecordError("not an object")
+    kind = data.get("kind")
+    shape = _KINDS.get(kind) if isinstance(kind, str) else None
+    if shape is None:
         raise RecordError(f"`{kind}` is no kind of event")
-    return read(at)
-
-
-def verdict_from_json(data: object) -> Verdict:
-    at = Fields(data)
-    limits = Fields(at.get("confinement", dict))
-    return Verdict(
-        decision=at.choice("decision", _decision),
-        parts=at.list("parts", _part),
-        unknowns=at.texts("unknowns"),
-        confinement=Confinement(
-            sandbox=limits.maybe_choice("sandbox", SandboxMode),
-            network=limits.maybe_choice("network", NetworkAccess),
-        ),
-        reviewer=at.choice("reviewer", Reviewer),
-        scope=at.maybe_choice("scope", Scope),
-        expires=at.maybe("expires", str),
-        suggest=at.maybe("suggest", str),
-        nearest=at.maybe("nearest", str),
-    )
-
-
-def _decision(word: str) -> Decision:
-    return Decision[word.upper()]
-
-
-def _part(data: object) -> Part:
-    at = Fields(data)
-    return Part(
-        kind=at.text("kind"),
-        text=at.text("text"),
-        decision=at.choice("decision", _decision),
-        matches=at.list("rules", _rule),
-        unknowns=at.texts("unknowns"),
-        via=at.texts("via"),
-        why=at.text("why"),
-    )
-
-
-def _rule(data: object) -> RuleMatch:
-    at = Fields(data)
-    path, line, column = [*at.text("origin").rsplit(":", 2), "", ""][:3]
-    if not (line.isdecimal() and column.isdecimal()):
-        raise RecordError("`origin` is not path:line:column")
-    layer = at.choice("layer", lambda word: Layer[word.upper()])
-    return RuleMatch(
-        rule_id=at.text("id"),
-        decision=at.choice("decision", _decision),
-        certainty=at.choice("certainty", lambda word: Certainty[word.upper()]),
-        origin=Origin(layer, path, int(line), int(column)),
-        justification=at.maybe("justification", str),
-        suggest=at.maybe("suggest", str),
-        words=at.texts("words"),
-        enforced=at.get("enforced", bool),
-    )
-
-
-def _policy_file(data: object) -> PolicyFile:
-    at = Fields(data)
-    return PolicyFile(at.text("path"), at.text("layer"), at.text("digest"), at.get("usable", bool))
-
-
-def _session_started(at: Fields) -> SessionStarted:
-    return SessionStarted(
-        at.text("session"),
-        agent_version=at.text("agent_version"),
-        model=at.text("model"),
-        cwd=at.text("cwd"),
-        workspace=at.text("workspace"),
-        sandbox=at.text("sandbox"),
-        approval=at.text("approval"),
-        user=at.text("user"),
-        host=at.text("host"),
-        resumed=at.get("resumed", bool),
-        masked=at.texts("masked"),
-    )
-
-
-def _policy_loaded(at: Fields) -> PolicyLoaded:
-    return PolicyLoaded(
-        at.text("session"), at.list("files", _policy_file), at.texts("errors"), masked=at.texts("masked")
-    )
-
-
-def _decided(at: Fields) -> Decided:
-    return Decided(
-        at.text("session"),
-        at.text("call"),
-        at.text("tool"),
-        at.text("subject"),
-        at.text("cwd"),
-        verdict_from_json(at.get("verdict", dict)),
-        masked=at.texts("masked"),
-    )
-
-
-def _approved(at: Fields) -> Approved:
-    return Approved(
-        at.text("session"),
-        at.text("call"),
-        at.choice("answer", Reply),
-        at.text("approver"),
-        at.text("message"),
-        at.seconds(),
-        masked=at.texts("masked"),
-    )
-
-
-def _ran(at: Fields) -> Ran:
-    return Ran(
-        at.text("session"),
-        at.text("call"),
-        at.maybe("exit_code", int),
-        at.choice("status", Outcome),
-        at.seconds(),
-        at.text("output_sha256"),
-        at.get("output_bytes", int),
-        at.text("sandbox"),
-        masked=at.texts("masked"),
-    )
-
-
-def _patched(at: Fields) -> Patched:
-    return Patched(
-        at.text("session"),
-        at.text("call"),
-        at.texts("paths"),
-        at.choice("status", Outcome),
-        masked=at.texts("masked"),
-    )
-
-
-def _refused(at: Fields) -> Refused:
-    return Refused(at.text("session"), at.text("call"), at.text("why"), masked=at.texts("masked"))
-
-
-def _session_ended(at: Fields) -> SessionEnded:
-    return SessionEnded(at.text("session"), at.text("why"), masked=at.texts("masked"))
-
-
-def _gap(at: Fields) -> Gap:
-    return Gap(
-        at.text("session"),
-        at.choice("gap", GapKind),
-        at.text("reason"),
-        at.get("first_seq", int),
-        at.get("last_seq", int),
-        at.get("count", int),
-        at.text("kept"),
-        at.text("sha256"),
-        masked=at.texts("masked"),
-    )
-
-
-_KINDS: Mapping[type, str] = {
-    SessionStarted: "session_started",
-    PolicyLoaded: "policy_loaded",
-    Decided: "decided",
-    Approved: "approved",
-    Ran: "ran",
-    Patched: "patched",
-    Refused: "refused",
-    SessionEnded: "session_ended",
-    Gap: "gap",
-}
-
-_READERS: Mapping[str, Callable[[Fields], AuditEvent]] = {
-    "session_started": _session_started,
-    "policy_loaded": _policy_loaded,
-    "decided": _decided,
-    "approved": _approved,
-    "ran": _ran,
-    "patched": _patched,
-    "refused": _refused,
-    "session_ended": _session_ended,
-    "gap": _gap,
-}
+    fields = shape.fields(data)
+    fields["session"] = _read_text(data.get("session"))
+    if "masked" in data:
+        fields["masked"] = _list_of(_read_text)(data["masked"])
+    found: AuditEvent = shape.cls(**fields)
+    return found

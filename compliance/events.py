@@ -6,8 +6,9 @@ import enum
 from dataclasses import dataclass, field
 
 from execpolicy.decision import Verdict
+from execpolicy.engine.context import FactValue
 
-SCHEMA = 1  # of the JSON form; a reader refuses a higher one
+SCHEMA = 2  # of the JSON form; a reader knows all lower ones and refuses a higher one
 
 
 class Outcome(enum.Enum):
@@ -33,6 +34,20 @@ class Reply(enum.Enum):
     @property
     def granted(self) -> bool:
         return self in (Reply.YES, Reply.SESSION)
+
+
+class BundleStep(enum.Enum):
+    """What became of a bundle of rules."""
+
+    FETCHED = "fetched"
+    VERIFIED = "verified"
+    ACTIVATED = "activated"
+    FAILED = "failed"
+    STALE = "stale"
+    EXPIRED = "expired"
+    ROLLED_OUT = "rolled_out"  # to a further ring
+    ROLLED_BACK = "rolled_back"
+    KILLED = "killed"
 
 
 class GapKind(enum.Enum):
@@ -74,6 +89,7 @@ class PolicyFile:
     layer: str
     digest: str
     usable: bool
+    version: str = ""  # of the bundle it came in; empty: it came in none
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +98,57 @@ class PolicyLoaded(_Event):
 
     files: tuple[PolicyFile, ...]
     errors: tuple[str, ...] = ()
+    policy: str = ""  # one digest over all files and layers: verdicts refer to it
+
+
+@dataclass(frozen=True, slots=True)
+class Situated(_Event):
+    """Where and as whom calls are judged from here on, until another one is recorded."""
+
+    id: str  # digest of the rest: verdicts refer to it
+    workspace: str
+    home: str
+    writable: tuple[str, ...]
+    protected: tuple[str, ...]
+    sandbox: str  # the session's own
+    facts: tuple[tuple[str, FactValue], ...]  # in order of their names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was judged, beside `subject`, in the words of its form."""
+
+    form: str  # script | input | files | server | tool
+    before: str = ""  # script: what the same shell was given before
+    escalate: bool = False  # script: it is to run outside the sandbox
+    program: str = ""  # input: the command that runs
+    text: str = ""  # input
+    server: str = ""
+    tool: str = ""  # server: its tool
+    arguments: str = ""  # server, tool: JSON
+    accesses: tuple[tuple[str, str], ...] = ()  # files: read | write | delete | execute, and the path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRead:
+    """One command as the script was read."""
+
+    argv: tuple[str | None, ...]  # exactly what the program will get; None: not known before it runs
+    unread: tuple[str, ...] = ()  # how the words that are None were written, in order
+    via: tuple[str, ...] = ()  # carriers, outermost first
+    cwd: str | None = ""  # after `cd`; empty: where the script started; None: not known
+    files: tuple[tuple[str, str], ...] = ()  # what is done, and the path as written
+    unknowns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What the machine answered while a call was judged."""
+
+    what: str  # program | real | env
+    name: str
+    place: str  # program: the folder; else empty
+    answer: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +160,30 @@ class Decided(_Event):
     subject: str  # the script, the patch, the call: what would run
     cwd: str
     verdict: Verdict
+    would: str = ""  # the decision if rules in audit mode were enforced, too; empty: not looked at
+    agent: str = ""  # who asked: main, or the name of a helper
+    model: str = ""
+    approval: str = ""  # who answers an ask: user, nobody
+    policy: str = ""  # of the PolicyLoaded in force
+    situation: str = ""  # of the Situated in force
+    today: str = ""  # local date at which it was judged
+    minute: int = -1  # local, after midnight
+    asked: Asked | None = None
+    commands: tuple[CommandRead, ...] = ()
+    readable: bool = True  # the script was read exactly as bash reads it
+    lookups: tuple[LookedUp, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Overridden(_Event):
+    """An exception opened a rule for one call."""
+
+    call: str
+    rule: str
+    until: str  # last day
+    approved_by: str
+    ticket: str = ""
+    origin: str = ""  # where the exception stands: path:line:column
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +211,43 @@ class Ran(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled(_Event):
+    """A call of a tool that runs no command ended: one of our own, or of a server."""
+
+    call: str
+    tool: str
+    server: str  # empty: our own
+    status: Outcome
+    seconds: float
+    output_sha256: str
+    output_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxDenied(_Event):
+    """The sandbox kept a command from something, as far as that can be told from outside."""
+
+    call: str
+    sandbox: str  # back end
+    mode: str
+    sign: str  # what was seen: a line of output, a signal
+    path: str = ""  # what it was about, where that is known
+
+
+@dataclass(frozen=True, slots=True)
+class BundleChanged(_Event):
+    """A step in the life of a bundle of rules on this machine."""
+
+    bundle: str
+    version: str
+    digest: str
+    step: BundleStep
+    ring: str = ""
+    why: str = ""
+    by: str = ""  # who signed for it
+
+
+@dataclass(frozen=True, slots=True)
 class Patched(_Event):
     """A patch was applied or failed."""
 
@@ -134,6 +262,16 @@ class Refused(_Event):
 
     call: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed(_Event):
+    """The witness was asked to cosign what was signed."""
+
+    witness: str  # its name
+    size: int  # records that the checkpoint is over
+    cosigned: bool
+    why: str = ""  # why not
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +292,20 @@ class Gap(_Event):
     sha256: str = ""  # of what was put aside
 
 
-AuditEvent = SessionStarted | PolicyLoaded | Decided | Approved | Ran | Patched | Refused | SessionEnded | Gap
+AuditEvent = (
+    SessionStarted
+    | PolicyLoaded
+    | Situated
+    | Decided
+    | Overridden
+    | Approved
+    | Ran
+    | ToolCalled
+    | SandboxDenied
+    | Patched
+    | Refused
+    | BundleChanged
+    | Witnessed
+    | SessionEnded
+    | Gap
+)

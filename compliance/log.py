@@ -25,15 +25,21 @@ from compliance.errors import AuditError
 from compliance.events import (
     Approved,
     AuditEvent,
+    BundleChanged,
     Decided,
     Gap,
     GapKind,
+    Overridden,
     Patched,
     PolicyLoaded,
     Ran,
     Refused,
+    SandboxDenied,
     SessionEnded,
     SessionStarted,
+    Situated,
+    ToolCalled,
+    Witnessed,
 )
 from compliance.recovery import inspect
 from compliance.segments import (
@@ -72,9 +78,11 @@ def must_be_durable(event: AuditEvent) -> bool:
     match event:
         case Decided():
             return event.verdict.decision is not Decision.ALLOW
-        case Approved() | Refused() | SessionEnded() | Gap():
+        case (
+            Approved() | Overridden() | SandboxDenied() | Refused() | BundleChanged() | SessionEnded() | Gap()
+        ):
             return True
-        case SessionStarted() | PolicyLoaded() | Ran() | Patched():
+        case SessionStarted() | PolicyLoaded() | Situated() | Ran() | ToolCalled() | Patched() | Witnessed():
             return False
 
 

@@ -17,15 +17,21 @@ from compliance import semconv
 from compliance.events import (
     Approved,
     AuditEvent,
+    BundleChanged,
     Decided,
     Gap,
     Outcome,
+    Overridden,
     Patched,
     PolicyLoaded,
     Ran,
     Refused,
+    SandboxDenied,
     SessionEnded,
     SessionStarted,
+    Situated,
+    ToolCalled,
+    Witnessed,
 )
 from compliance.semconv import Attributes
 from compliance.sink import ModelCall
@@ -320,6 +326,10 @@ class Telemetry:
                 if span := self._sessions.pop(event.session, None):
                     span.set_attribute("agent.session.end", event.why)
                     _end(span)
+            case ToolCalled():
+                self._call_over((event.session, event.call), event.status, {})
+            case Situated() | Overridden() | SandboxDenied() | BundleChanged() | Witnessed():
+                pass
             case Gap():
                 self._gaps.add(1, {"agent.audit.gap.kind": event.kind.value})
                 self._emit("agent.audit.gap", seq, semconv.of_gap(event), self._sessions.get(event.session))

@@ -8,14 +8,20 @@ from typing import Final, assert_never
 from compliance.events import (
     Approved,
     AuditEvent,
+    BundleChanged,
     Decided,
     Gap,
+    Overridden,
     Patched,
     PolicyLoaded,
     Ran,
     Refused,
+    SandboxDenied,
     SessionEnded,
     SessionStarted,
+    Situated,
+    ToolCalled,
+    Witnessed,
 )
 from execpolicy.decision import Part, RuleMatch
 
@@ -42,8 +48,8 @@ def describe(seq: int, time: str, event: AuditEvent) -> list[str]:
     """The first line says what happened; indented ones say why."""
     first, *why = _words(event)
     head = f"{seq:>6}  {time[:19].replace('T', ' ')}Z  {visible(event.session[:13]) or '-'}"
-    if isinstance(event, Decided | Approved | Ran | Patched | Refused):
-        first = f"{first}  [{visible(event.call)}]"  # calls run side by side: what belongs together
+    if call := getattr(event, "call", ""):
+        first = f"{first}  [{visible(call)}]"  # calls run side by side: what belongs together
     lines = [f"{head}  {first}", *(f"        {line}" for line in why)]
     if event.masked:
         lines.append(f"        masked: {visible(', '.join(event.masked))}")
@@ -82,6 +88,34 @@ def _words(event: AuditEvent) -> list[str]:
             ]
         case Patched():
             return [f"patch {event.status.value}: {visible(', '.join(event.paths))}"]
+        case ToolCalled():
+            name = f"{event.server}.{event.tool}" if event.server else event.tool
+            return [
+                f"{visible(name)}: {event.status.value}, {event.seconds:.2f} s, {event.output_bytes} bytes"
+            ]
+        case SandboxDenied():
+            about = f"{visible(event.path)}: " if event.path else ""
+            return [
+                f"sandbox {visible(event.sandbox)} {visible(event.mode)} denied: {about}{visible(event.sign)}"
+            ]
+        case Overridden():
+            ticket = f" ({visible(event.ticket)})" if event.ticket else ""
+            return [
+                f"exception opened {visible(event.rule)} until {visible(event.until)}, "
+                f"approved by {visible(event.approved_by)}{ticket}"
+            ]
+        case Situated():
+            return [
+                f"situation {visible(event.id)}: workspace {visible(event.workspace)}, sandbox {event.sandbox}"
+            ]
+        case BundleChanged():
+            ring = f" to ring {visible(event.ring)}" if event.ring else ""
+            why = f": {visible(event.why)}" if event.why else ""
+            return [f"bundle {visible(event.bundle)} {visible(event.version)} {event.step.value}{ring}{why}"]
+        case Witnessed():
+            word = "cosigned" if event.cosigned else "did not cosign"
+            why = f": {visible(event.why)}" if event.why else ""
+            return [f"witness {visible(event.witness)} {word} {event.size} records{why}"]
         case Refused():
             return [f"refused: {visible(event.why)}"]
         case SessionEnded():

@@ -92,6 +92,16 @@ class Origin:
 
 
 @frozen(kw_only=True)
+class Opening:
+    """The exception that opens a rule."""
+
+    until: str  # ISO date, the last day
+    approved_by: str
+    ticket: str | None
+    origin: Origin
+
+
+@frozen(kw_only=True)
 class RuleMatch:
     """One rule that spoke, and about which words.
 
@@ -106,6 +116,10 @@ class RuleMatch:
     suggest: str | None = None
     words: tuple[str, ...] = ()  # the words of the command that the rule is about
     enforced: bool = True
+    owner: str | None = None
+    severity: str | None = None
+    controls: tuple[str, ...] = ()
+    opened: Opening | None = None
 
 
 @frozen(kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from execpolicy.decision import Certainty, Decision, Layer, RuleMatch
+from execpolicy.decision import Certainty, Decision, Layer, Opening, RuleMatch
 from execpolicy.engine.conditions import holds
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.policy import Policy
@@ -39,7 +39,15 @@ class Spoken:
             suggest=meta.suggest,
             words=self.words,
             enforced=self.enforced,
+            owner=meta.owner,
+            severity=meta.severity,
+            controls=meta.controls,
+            opened=None if self.opened is None else _opening(self.opened),
         )
+
+
+def _opening(by: RuleException) -> Opening:
+    return Opening(until=by.until, approved_by=by.approved_by, ticket=by.ticket, origin=by.origin)
 
 
 def expired(meta: Meta, context: CheckContext) -> bool:

@@ -11,19 +11,29 @@ from compliance.codec import from_json, kind_of, to_json
 from compliance.errors import RecordError
 from compliance.events import (
     Approved,
+    Asked,
     AuditEvent,
+    BundleChanged,
+    BundleStep,
+    CommandRead,
     Decided,
     Gap,
     GapKind,
+    LookedUp,
     Outcome,
+    Overridden,
     Patched,
     PolicyFile,
     PolicyLoaded,
     Ran,
     Refused,
     Reply,
+    SandboxDenied,
     SessionEnded,
     SessionStarted,
+    Situated,
+    ToolCalled,
+    Witnessed,
 )
 from compliance.export import Format, export
 from compliance.plain import describe
@@ -34,6 +44,7 @@ from execpolicy.decision import (
     Decision,
     Layer,
     NetworkAccess,
+    Opening,
     Origin,
     Part,
     Reviewer,
@@ -47,16 +58,21 @@ texts = st.text(max_size=12)
 words = st.lists(texts, max_size=3).map(tuple)
 optional = st.none() | texts
 seconds = st.integers(0, 10**10).map(lambda micros: micros / 1_000_000)
+origins = st.builds(Origin, st.sampled_from(Layer), texts, st.integers(1, 999), st.integers(1, 99))
 rules = st.builds(
     RuleMatch,
     rule_id=texts,
     decision=st.sampled_from(Decision),
     certainty=st.sampled_from(Certainty),
-    origin=st.builds(Origin, st.sampled_from(Layer), texts, st.integers(1, 999), st.integers(1, 99)),
+    origin=origins,
     justification=optional,
     suggest=optional,
     words=words,
     enforced=st.booleans(),
+    owner=optional,
+    severity=optional,
+    controls=words,
+    opened=st.none() | st.builds(Opening, until=texts, approved_by=texts, ticket=optional, origin=origins),
 )
 parts = st.builds(
     Part,
@@ -84,7 +100,32 @@ verdicts = st.builds(
     suggest=optional,
     nearest=optional,
 )
-files = st.lists(st.builds(PolicyFile, texts, texts, texts, st.booleans()), max_size=2).map(tuple)
+files = st.lists(st.builds(PolicyFile, texts, texts, texts, st.booleans(), texts), max_size=2).map(tuple)
+pairs = st.lists(st.tuples(texts, texts), max_size=2).map(tuple)
+facts = st.dictionaries(texts, texts | st.booleans() | words, max_size=3).map(
+    lambda one: tuple(sorted(one.items()))
+)
+asked = st.builds(
+    Asked,
+    form=texts,
+    before=texts,
+    escalate=st.booleans(),
+    program=texts,
+    text=texts,
+    server=texts,
+    tool=texts,
+    arguments=texts,
+    accesses=pairs,
+)
+commands = st.builds(
+    CommandRead,
+    argv=st.lists(optional, max_size=3).map(tuple),
+    unread=words,
+    via=words,
+    cwd=optional,
+    files=pairs,
+    unknowns=words,
+)
 outcomes = st.sampled_from(Outcome)
 counts = st.integers(0, 2**40)
 events: st.SearchStrategy[AuditEvent] = st.one_of(
@@ -94,8 +135,29 @@ events: st.SearchStrategy[AuditEvent] = st.one_of(
         st.booleans(),
         masked=words,
     ),
-    st.builds(PolicyLoaded, texts, files, words, masked=words),
-    st.builds(Decided, texts, texts, texts, texts, texts, verdicts, masked=words),
+    st.builds(PolicyLoaded, texts, files, words, texts, masked=words),
+    st.builds(Situated, texts, texts, texts, texts, words, words, texts, facts, masked=words),
+    st.builds(
+        Decided,
+        texts,
+        texts,
+        texts,
+        texts,
+        texts,
+        verdicts,
+        *[texts] * 7,
+        minute=st.integers(-1, 1440),
+        asked=st.none() | asked,
+        commands=st.lists(commands, max_size=2).map(tuple),
+        readable=st.booleans(),
+        lookups=st.lists(st.builds(LookedUp, texts, texts, texts, optional), max_size=2).map(tuple),
+        masked=words,
+    ),
+    st.builds(Overridden, *[texts] * 7, masked=words),
+    st.builds(ToolCalled, texts, texts, texts, texts, outcomes, seconds, texts, counts, masked=words),
+    st.builds(SandboxDenied, *[texts] * 6, masked=words),
+    st.builds(BundleChanged, *[texts] * 4, st.sampled_from(BundleStep), *[texts] * 3, masked=words),
+    st.builds(Witnessed, texts, texts, counts, st.booleans(), texts, masked=words),
     st.builds(Approved, texts, texts, st.sampled_from(Reply), texts, texts, seconds, masked=words),
     st.builds(
         Ran,
@@ -190,6 +252,12 @@ def test_the_json_form_of_a_decision() -> None:
             "suggest": None,
             "nearest": None,
         },
+        **dict.fromkeys(("would", "agent", "model", "approval", "policy", "situation", "today"), ""),
+        "minute": -1,
+        "asked": None,
+        "commands": [],
+        "readable": True,
+        "lookups": [],
     }
     assert kind_of(event) == "decided"
 

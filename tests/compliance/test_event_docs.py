@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
+from enum import Enum
 from pathlib import Path
 
 import pytest
@@ -10,18 +12,28 @@ import pytest
 from compliance.codec import kind_of, to_json, verdict_to_json
 from compliance.events import (
     Approved,
+    Asked,
     AuditEvent,
+    BundleChanged,
+    BundleStep,
+    CommandRead,
     Decided,
     Gap,
     GapKind,
+    LookedUp,
     Outcome,
+    Overridden,
     Patched,
     PolicyLoaded,
     Ran,
     Refused,
     Reply,
+    SandboxDenied,
     SessionEnded,
     SessionStarted,
+    Situated,
+    ToolCalled,
+    Witnessed,
 )
 from execpolicy.decision import Decision, Verdict
 
@@ -34,11 +46,17 @@ VERDICT = Verdict(decision=Decision.ALLOW)
 ALL: list[AuditEvent] = [
     SessionStarted("s", "", "", "", "", "", ""),
     PolicyLoaded("s", ()),
+    Situated("s", "", "", "", (), (), "", ()),
     Decided("s", "", "", "", "", VERDICT),
+    Overridden("s", "", "", "", ""),
     Approved("s", "", Reply.YES, ""),
     Ran("s", "", 0, Outcome.COMPLETED, 0.0, "", 0, ""),
+    ToolCalled("s", "", "", "", Outcome.COMPLETED, 0.0, "", 0),
+    SandboxDenied("s", "", "", "", ""),
     Patched("s", "", (), Outcome.COMPLETED),
     Refused("s", "", ""),
+    BundleChanged("s", "", "", "", BundleStep.ACTIVATED),
+    Witnessed("s", "", 0, True),
     SessionEnded("s", ""),
     Gap("s", GapKind.TORN, ""),
 ]
@@ -49,6 +67,7 @@ def test_every_member_has_its_row(event: AuditEvent) -> None:
     written = [name for name in to_json(event) if name not in ("kind", "session")]
     if isinstance(event, Decided):
         written += verdict_to_json(VERDICT)
+        written += [name.name for kind in (Asked, CommandRead, LookedUp) for name in fields(kind)]
     assert SECTIONS[kind_of(event)] == written
 
 
@@ -56,6 +75,6 @@ def test_every_event_has_its_section() -> None:
     assert list(SECTIONS) == [kind_of(event) for event in ALL]
 
 
-@pytest.mark.parametrize("words", [Outcome, Reply, GapKind])
-def test_every_word_is_named(words: type[Outcome] | type[Reply] | type[GapKind]) -> None:
+@pytest.mark.parametrize("words", [Outcome, Reply, GapKind, BundleStep])
+def test_every_word_is_named(words: type[Enum]) -> None:
     assert [word.value for word in words if f"`{word.value}`" not in PAGE] == []
