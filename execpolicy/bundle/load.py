@@ -169,13 +169,14 @@ def _parse(one: _Read) -> tuple[RuleFile, list[Diagnostic]]:
 
 
 def _examples(file: RuleFile, one: _Read, hosts: Hosts) -> list[Diagnostic]:
-    if not any(getattr(rule, "match", ()) or getattr(rule, "not_match", ()) for rule in file.rules):
+    told = (*file.rules, *file.masks)
+    if not any(getattr(rule, "match", ()) or getattr(rule, "not_match", ()) for rule in told):
         return []
-    from execpolicy.engine.examples import failures
+    from execpolicy.engine.examples import failures, mask_failures
 
     source: SourceText | None = None
     found: list[Diagnostic] = []
-    for failure in failures(file.rules, hosts):
+    for failure in (*failures(file.rules, hosts), *mask_failures(file.masks)):
         source = source or SourceText(file.path, one.data.decode("utf-8", "replace"))
         origin = failure.example.origin
         found.append(

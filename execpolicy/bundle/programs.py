@@ -20,7 +20,9 @@ from execpolicy.values import replace
 
 SECONDS: Final = 5.0
 # Declarations that Codex does not have: a file with one of them is no file of Codex's.
-OURS: Final = re.compile(r"^(?:command_rule|path_rule|tool_rule|defaults|exception)[ \t]*\(", re.MULTILINE)
+OURS: Final = re.compile(
+    r"^(?:command_rule|path_rule|tool_rule|defaults|exception|mask)[ \t]*\(", re.MULTILINE
+)
 CALL: Final = re.compile(r"(?<![\w.])(prefix_rule|network_rule|host_executable)[ \t]*\(")
 COMMENT: Final = re.compile(r"#[^\n]*")
 NAME: Final = re.compile(r"\w+")

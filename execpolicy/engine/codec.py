@@ -22,6 +22,7 @@ from execpolicy.lang.rules import (
     Flags,
     Glob,
     GroupFact,
+    Mask,
     Meta,
     Mode,
     NetworkRule,
@@ -332,4 +333,51 @@ def read_exception(plain: Plain) -> RuleException:
         ticket=plain[3],
         when=condition(plain[4]),
         origin=_origin(plain[5]),
+    )
+
+
+def _pack_word(pattern: WordPattern | None) -> Plain:
+    return None if pattern is None else pack_element(pattern)
+
+
+def _maybe_word(plain: Plain) -> WordPattern | None:
+    return None if plain is None else word(plain)
+
+
+def pack_mask(mask: Mask) -> Plain:
+    return [
+        mask.id,
+        _pack_origin(mask.origin),
+        [mask.justification, mask.owner, list(mask.controls)],
+        [_pack_word(getattr(mask, name)) for name in _MASK_WORDS],
+        [list(mask.subcommand), list(mask.option), mask.attached],
+        [pack_element(pattern) for pattern in mask.pattern],
+        [glob.pattern for glob in mask.paths],
+    ]
+
+
+_MASK_WORDS = ("program", "env", "header", "tool", "server", "argument")
+
+
+def read_mask(plain: Plain) -> Mask:
+    name, origin, about, words, options, patterns, paths = plain
+    found = [word(one) for one in patterns]
+    program, env, header, tool, server, argument = map(_maybe_word, words)
+    return Mask(
+        id=name,
+        origin=_origin(origin),
+        justification=about[0],
+        owner=about[1],
+        controls=tuple(about[2]),
+        program=program,
+        env=env,
+        header=header,
+        tool=tool,
+        server=server,
+        argument=argument,
+        subcommand=tuple(options[0]),
+        option=tuple(options[1]),
+        attached=options[2],
+        pattern=tuple(one for one in found if isinstance(one, Exact | Regex)),
+        paths=tuple(map(Glob, paths)),
     )

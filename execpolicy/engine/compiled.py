@@ -58,6 +58,7 @@ def dump(policy: Policy, key: str) -> bytes:
             name: [[int(layer), codec.pack_exception(exception)] for layer, exception in entries]
             for name, entries in policy.exceptions.items()
         },
+        "masks": [codec.pack_mask(mask) for mask in policy.masks],
     }
     text = json.dumps(head).encode()
     body = b"".join((len(text).to_bytes(8, "big"), text, rule_starts, rules, bucket_starts, buckets))
@@ -130,6 +131,7 @@ def _load(data: bytes, start: int, key: str) -> Policy | None:
             name: tuple((Layer(layer), codec.read_exception(plain)) for layer, plain in entries)
             for name, entries in head["exceptions"].items()
         },
+        masks=tuple(map(codec.read_mask, head["masks"])),
     )
 
 

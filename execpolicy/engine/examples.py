@@ -9,11 +9,21 @@ from typing import assert_never
 from execpolicy.decision import Certainty, Decision, Layer
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.identity import Hosts
+from execpolicy.engine.masks import Masks
 from execpolicy.engine.match import CommandView, match_command, match_prefix, places_of
 from execpolicy.engine.paths import FileView, match_path
 from execpolicy.engine.words import YES, Places
 from execpolicy.facts import CommandFacts, ScriptFacts, Word
-from execpolicy.lang.rules import CommandRule, Example, NetworkRule, PathRule, PrefixRule, Rule, ToolRule
+from execpolicy.lang.rules import (
+    CommandRule,
+    Example,
+    Mask,
+    NetworkRule,
+    PathRule,
+    PrefixRule,
+    Rule,
+    ToolRule,
+)
 from execpolicy.shell.analyse import analyse, analyse_argv
 from execpolicy.source import Span
 from execpolicy.values import frozen, replace
@@ -29,11 +39,12 @@ class Failure:
     example: Example
     expected: bool  # whether the rule was to match
     rule_id: str
+    what: str = "rule"
 
     @property
     def message(self) -> str:
         verb = "does not match" if self.expected else "matches"
-        return f"rule `{self.rule_id}` {verb} this example"
+        return f"{self.what} `{self.rule_id}` {verb} this example"
 
 
 def failures(rules: Sequence[Rule], hosts: Hosts) -> Iterator[Failure]:
@@ -48,6 +59,29 @@ def failures(rules: Sequence[Rule], hosts: Hosts) -> Iterator[Failure]:
         for example in rule.match:
             if not speaks.somehow(example):
                 yield Failure(example, True, rule.meta.id)
+
+
+def mask_failures(masks: Sequence[Mask]) -> Iterator[Failure]:
+    """The examples of `masks` that do not hold. An example is what a record would show.
+
+    For a mask of files it is a path, for one of whole calls the name of the tool; which tool is called is
+    left aside otherwise.
+    """
+    for mask in masks:
+        hiding = Masks((mask,), places=_PLACES, read=lambda script: analyse(script).commands)
+        for expected, examples in ((False, mask.not_match), (True, mask.match)):
+            for example in examples:
+                if _hides(mask, hiding, example) is not expected:
+                    yield Failure(example, expected, mask.id, what="mask")
+
+
+def _hides(mask: Mask, hiding: Masks, example: Example) -> bool:
+    text = example.script if example.script is not None else shlex.join(example.words or ())
+    if mask.paths:
+        return hiding.file(text) is not None
+    if mask.tool is not None and mask.argument is None:
+        return hiding.argument("", text, None) is not None
+    return any(hiding.find(text))
 
 
 class _Speaks:

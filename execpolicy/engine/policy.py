@@ -19,7 +19,7 @@ from execpolicy.engine.index import (
 )
 from execpolicy.engine.match import CommandView
 from execpolicy.engine.words import canonical
-from execpolicy.lang.rules import Defaults, Rule, RuleException, RuleFile
+from execpolicy.lang.rules import Defaults, Mask, Rule, RuleException, RuleFile
 from execpolicy.values import frozen
 
 
@@ -33,6 +33,7 @@ class Policy:
     hosts: Hosts
     defaults: tuple[tuple[Layer, Defaults], ...]  # what each layer declares, strictest a layer
     exceptions: Mapping[str, tuple[tuple[Layer, RuleException], ...]]  # by the id of the rule they open
+    masks: tuple[Mask, ...] = ()  # of all layers: what one of them hides is hidden
 
     @staticmethod
     def build(layered: Sequence[tuple[Layer, RuleFile]]) -> Policy:
@@ -50,6 +51,7 @@ class Policy:
             hosts=Hosts.build((layer, host) for layer, file in ordered for host in file.host_executables),
             defaults=_defaults(ordered),
             exceptions=exceptions,
+            masks=tuple(mask for _, file in ordered for mask in file.masks),
         )
 
     def candidates(self, view: CommandView) -> Iterator[int]:

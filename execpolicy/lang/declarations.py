@@ -1,4 +1,4 @@
-"""The eight declarations as typed rules."""
+"""The declarations as typed rules."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from execpolicy.lang.conditions import Conditions
 from execpolicy.lang.fields import Fields
 from execpolicy.lang.hosts import BadHost, read_host
 from execpolicy.lang.literal import LiteralRule
+from execpolicy.lang.masking import SELECTORS, read_mask
 from execpolicy.lang.values import (
     KIND,
     Boolean,
@@ -75,6 +76,9 @@ COMMAND_KEYS = (
 PATH_KEYS = ("paths", "access", "when", "match", "not_match", "decision", "justification", *META)
 NETWORK_KEYS = ("host", "protocol", "decision", "justification", "port", "when", *META)
 TOOL_KEYS = ("server", "tool", "arguments", "when", "decision", "justification", *META)
+MASK_KEYS = (
+    *SELECTORS, "subcommand", "option", "attached", "match", "not_match", "justification", "id", "owner", "controls",
+)  # fmt: skip
 EXCEPTION_KEYS = ("to", "until", "approved_by", "ticket", "when")
 
 
@@ -90,6 +94,7 @@ class Declarations:
         self.rules: list[rules.Rule] = []
         self.host_executables: list[rules.HostExecutable] = []
         self.exceptions: list[rules.RuleException] = []
+        self.masks: list[rules.Mask] = []
         self.defaults: rules.Defaults | None = None
         self._stem = source.path.replace("\\", "/").rsplit("/", 1)[-1]
         self._ids: dict[str, Span] = {}
@@ -135,6 +140,8 @@ class Declarations:
                 self._defaults(Fields(call, name, ("unmatched", "unknown"), 0, self.evaluator))
             case "exception":
                 self._exception(Fields(call, name, EXCEPTION_KEYS, 0, self.evaluator))
+            case "mask":
+                self._mask(Fields(call, name, MASK_KEYS, 0, self.evaluator))
 
     # --- what rules share -------------------------------------------------------------------
 
@@ -382,8 +389,8 @@ class Declarations:
         )
         self._add(rule, fields)
 
-    def _paths(self, fields: Fields) -> tuple[rules.Glob, ...]:
-        value = fields.value("paths")
+    def _paths(self, fields: Fields, key: str = "paths") -> tuple[rules.Glob, ...]:
+        value = fields.value(key)
         if value is None:
             return ()
         found: list[rules.Glob] = []
@@ -393,15 +400,15 @@ class Declarations:
             if isinstance(item, Pattern) and isinstance(item.pattern, rules.Glob):
                 text = item.pattern.pattern
             if text is None:
-                fields.report("E015", "`paths` holds strings", item.span, f"this is {KIND[type(item)]}")
+                fields.report("E015", f"`{key}` holds strings", item.span, f"this is {KIND[type(item)]}")
             elif not text.strip():
-                fields.report("E017", "`paths` holds an empty string", item.span)
+                fields.report("E017", f"`{key}` holds an empty string", item.span)
             elif self.evaluator.path_compiles(text, item.span):
                 found.append(rules.Glob(text))
             else:
                 fields.broken = True
         if not items:
-            fields.report("E017", "`paths` cannot be empty", value.span)
+            fields.report("E017", f"`{key}` cannot be empty", value.span)
         return tuple(found)
 
     def _access(self, fields: Fields) -> frozenset[Access]:
@@ -535,6 +542,25 @@ class Declarations:
         )
         if not fields.broken:
             self.exceptions.append(exception)
+
+    def _mask(self, fields: Fields) -> None:
+        match, not_match = self._examples(fields, "match"), self._examples(fields, "not_match")
+        origin = self.origin(fields.call.span.start)
+        name = self._id(fields) or self.made_id(origin)
+        self._ids.setdefault(name, fields.call.span)
+        mask = rules.Mask(
+            id=name,
+            origin=origin,
+            justification=fields.text("justification"),
+            owner=fields.text("owner"),
+            controls=tuple(text for text, _ in fields.texts("controls") or ()),
+            match=match,
+            not_match=not_match,
+        )
+        fields.forgive()  # a mask only hides: what is wrong beside what it is about does not take it away
+        whole = read_mask(mask, fields, self._word, self._paths)
+        if whole is not None:
+            self.masks.append(whole)
 
 
 def _truth(value: Value | None) -> bool | None:

@@ -156,5 +156,6 @@ class _Reading:
             host_executables=tuple(made.host_executables),
             defaults=made.defaults,
             exceptions=tuple(made.exceptions),
+            masks=tuple(made.masks),
         )
         return Parsed(file, tuple(self.diagnostics))

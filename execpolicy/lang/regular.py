@@ -26,7 +26,7 @@ from execpolicy.lang.expression import (
 from execpolicy.lang.rules import AllOf, AnyOf, Exact, Glob, NoneOf, Regex, Within, WordPattern
 from execpolicy.values import frozen
 
-__all__ = ["Automaton", "BadPattern", "Matcher", "compile_path", "compile_word"]
+__all__ = ["Automaton", "BadPattern", "Matcher", "Net", "compile_path", "compile_word", "net_of"]
 
 MAX_STATES: Final = 4_000  # of one pattern
 MAX_REMEMBERED: Final = 20_000  # steps of one pattern
@@ -57,9 +57,9 @@ def compile_word(pattern: WordPattern) -> Matcher:
         case Exact(text):
             return _Text(text)
         case Glob(glob):
-            return Automaton(_net(read_glob(glob, ANY), search=False))
+            return Automaton(net_of(read_glob(glob, ANY), search=False))
         case Regex(expression):
-            return Automaton(_net(read_regex(expression), search=True))
+            return Automaton(net_of(read_regex(expression), search=True))
         case AnyOf(options):
             return _Any(tuple(map(compile_word, options)))
         case AllOf(options):
@@ -74,7 +74,7 @@ def compile_word(pattern: WordPattern) -> Matcher:
 @lru_cache(maxsize=8192)
 def compile_path(pattern: Glob) -> Matcher:
     """The matcher of a glob over a path: `*` stays inside a folder, `**` does not. Raises `BadPattern`."""
-    return Automaton(_net(read_glob(pattern.pattern, ANY_BUT_SLASH), search=False))
+    return Automaton(net_of(read_glob(pattern.pattern, ANY_BUT_SLASH), search=False))
 
 
 @frozen
@@ -133,7 +133,7 @@ class _None:
         return not any(option.may_match_prefix(prefix) for option in self.options)
 
 
-class _Net:
+class Net:
     """The automaton. State 0 is the start, state 1 accepts."""
 
     __slots__ = ("at_end", "at_start", "free", "search", "step")
@@ -198,8 +198,9 @@ class _Net:
         return after
 
 
-def _net(node: Node, *, search: bool) -> _Net:
-    net = _Net(search=search)
+def net_of(node: Node, *, search: bool = False) -> Net:
+    """The automaton of a pattern."""
+    net = Net(search=search)
     net.free[net.add(0, node)].append(1)
     return net
 
@@ -209,7 +210,7 @@ class Automaton:
 
     __slots__ = ("_ends", "_first", "_follow", "_live", "_net", "_numbers", "_sets")
 
-    def __init__(self, net: _Net) -> None:
+    def __init__(self, net: Net) -> None:
         self._net = net
         self._live = _live(net)
         self._first = self._close({0}, start=True, end=False)
@@ -335,7 +336,7 @@ class Automaton:
         return [chr(code) for code in codes]
 
 
-def _live(net: _Net) -> frozenset[int]:
+def _live(net: Net) -> frozenset[int]:
     """States from which some text leads to acceptance, once the start is behind."""
     back: list[list[int]] = [[] for _ in net.free]
     for state, edge in enumerate(net.step):

@@ -270,6 +270,33 @@ class RuleException:
     origin: Origin = field(compare=False)
 
 
+@frozen(kw_only=True)
+class Mask:
+    """What records, traces, exports and the terminal do not show. It decides nothing.
+
+    One of `program`, `env`, `header`, `pattern`, `tool` or `argument`, and `paths` says where the secret stands.
+    """
+
+    id: str
+    origin: Origin = field(compare=False)
+    justification: str | None = None
+    owner: str | None = None
+    controls: tuple[str, ...] = ()
+    program: WordPattern | None = None
+    subcommand: tuple[str, ...] = ()  # words of the program that have to be there
+    option: tuple[str, ...] = ()  # of the program, whose values are hidden; none: all its words
+    attached: bool = False  # only a value that stands in the word of the option
+    env: WordPattern | None = None  # name of a variable whose value is hidden
+    header: WordPattern | None = None  # lower case: names of headers compare whatever their case
+    pattern: tuple[Exact | Regex, ...] = ()  # texts that are hidden wherever they stand
+    tool: WordPattern | None = None
+    server: WordPattern | None = None
+    argument: WordPattern | None = None  # name of an argument, also inside another one; None: all of them
+    paths: tuple[Glob, ...] = ()  # files whose contents are hidden
+    match: tuple[Example, ...] = ()
+    not_match: tuple[Example, ...] = ()
+
+
 Rule = PrefixRule | CommandRule | PathRule | NetworkRule | ToolRule
 
 
@@ -283,3 +310,4 @@ class RuleFile:
     host_executables: tuple[HostExecutable, ...] = ()
     defaults: Defaults | None = None
     exceptions: tuple[RuleException, ...] = ()
+    masks: tuple[Mask, ...] = ()

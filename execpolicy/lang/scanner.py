@@ -26,6 +26,7 @@ DECLARATIONS = (
     "host_executable",
     "defaults",
     "exception",
+    "mask",
 )
 KEYWORDS = frozenset({"and", "or", "not", "in"})
 # fmt: off

@@ -57,6 +57,7 @@ def _same_but(old: RuleFile, done: Sequence[Finding], new: RuleFile) -> bool:
         and list(map(_unnamed, kept_rules)) == list(map(_unnamed, new.rules))
         and kept_exceptions == new.exceptions
         and old.defaults == new.defaults
+        and old.masks == new.masks
         and old.host_executables == new.host_executables
     )
 

@@ -1,0 +1,363 @@
+"""What the masks of a policy hide in a text, and in the arguments of a call."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from execpolicy.engine.paths import resolve_glob
+from execpolicy.engine.words import Places
+from execpolicy.facts import CommandFacts, Word
+from execpolicy.lang.covering import covering
+from execpolicy.lang.regular import compile_path, compile_word
+from execpolicy.lang.rules import AnyOf, Exact, Glob, Mask, Regex, WordPattern
+from execpolicy.source import Span
+from execpolicy.values import frozen
+
+MOST_SCRIPT: Final = (
+    1 << 16
+)  # characters of a text that is read as a script; a longer one is read word by word
+
+# `NAME=value`, `name: value`, `"name": "value"`; `open` stands before the name, `in` before the value
+_NAMED: Final = re.compile(
+    r"(?P<open>\\?[\"']|)(?<![\w-])(?P<name>[A-Za-z_][\w.-]{0,99})(?P<close>\\?[\"']|)"
+    r"[ \t]{0,4}[:=][ \t]{0,4}(?P<in>\\?[\"']|)"
+)
+_SHELL_WORD: Final = re.compile(r"""(?:[^\s"'`;|&<>\\]+|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+""", re.DOTALL)
+_LINE: Final = re.compile(r"[^\n\"']*")
+_BARE: Final = re.compile(r"[^\s\"',;&|)}\]]+")
+_QUOTED: Final = {
+    '"': re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL),
+    "'": re.compile(r"[^']*"),
+    '\\"': re.compile(r'(?:[^"\\]|\\[^"])*', re.DOTALL),
+    "\\'": re.compile(r"[^'\\]*"),
+}
+_HEREDOC: Final = re.compile(r"<<-?[ \t]*(?P<q>[\"']?)(?P<end>\w+)(?P=q)[^\n]*\n")
+_PATCHED: Final = re.compile(
+    r"^(?:\*\*\* (?:Add|Update|Delete) File: |\*\*\* Move to: |\+\+\+ (?:b/)?|--- (?:a/)?)(?P<path>[^\t\r\n]+)",
+    re.MULTILINE,
+)
+_SECTION: Final = re.compile(r"^(?:\*\*\* |diff --git |--- |\+\+\+ )", re.MULTILINE)
+
+
+@frozen
+class Hidden:
+    """`start:end` of a text is hidden by the mask of this id."""
+
+    start: int
+    end: int
+    mask: str
+
+
+class Masks:
+    """The masks of all layers: what one of them hides is hidden."""
+
+    def __init__(
+        self,
+        masks: Sequence[Mask],
+        *,
+        places: Places,
+        read: Callable[[str], Sequence[CommandFacts]],
+    ) -> None:
+        """`read` gives the commands of a script."""
+        self._masks = masks
+        self._places = places
+        self._read = read
+        self._patterns = [(mask, one) for mask in masks for one in mask.pattern]
+        self._named = [mask for mask in masks if mask.env or mask.header or mask.argument]
+        self._programs = [mask for mask in masks if mask.program]
+        self._files = [mask for mask in masks if mask.paths]
+        self._whole_calls = [mask for mask in masks if mask.tool and not mask.argument]
+        needles = [_needles(mask) for mask in masks if not (mask in self._whole_calls or mask.paths)]
+        self._always = any(found is None for found in needles) or bool(self._whole_calls)
+        self._needles = tuple(dict.fromkeys(one for found in needles for one in found or ()))
+        if self._files:
+            self._needles += ("*** ", "+++ ", "<<")
+
+    def __bool__(self) -> bool:
+        return bool(self._masks)
+
+    def may(self, lower: str) -> bool:
+        """Whether something may be hidden in a text; `lower` is the text in lower case. False is certain."""
+        return self._always or any(needle in lower for needle in self._needles)
+
+    def find(self, text: str, tool: str | None = None, server: str | None = None) -> Iterator[Hidden]:
+        """What is hidden in `text`. `tool` is called by it, where that is known; a mask of another is left out."""
+        for mask, pattern in self._patterns:
+            for start, end in covering(pattern).spans(text):
+                yield Hidden(start, end, mask.id)
+        if self._named:
+            yield from self._named_values(text, tool, server)
+        if self._programs:
+            yield from self._words(text)
+        if self._files:
+            yield from self._contents(text)
+        if tool is not None:
+            for mask in self._whole_calls:
+                if _of_call(mask, tool, server):
+                    start = text.find("{")
+                    yield Hidden(max(start, 0), len(text), mask.id)
+
+    def argument(self, name: str, tool: str | None, server: str | None) -> str | None:
+        """The id of the mask that hides the argument `name` of a call; a tool of None is any."""
+        for mask in self._masks:
+            fits = mask.argument is None or _fits(mask.argument, name)
+            if (mask.argument or mask.tool) and fits and (tool is None or _of_call(mask, tool, server)):
+                return mask.id
+        return None
+
+    def file(self, path: str) -> str | None:
+        """The id of the mask that hides the contents of the file at `path`."""
+        if not self._files or not path:
+            return None
+        if path.startswith("~/"):
+            path = self._places.home + path[1:]
+        absolute = self._places.absolute(path) or posixpath.normpath(f"/{path}")
+        for mask in self._files:
+            for glob in mask.paths:
+                pattern = resolve_glob(glob.pattern, self._places)
+                if pattern is not None and compile_path(Glob(pattern)).matches(absolute):
+                    return mask.id
+        return None
+
+    def variable(self, name: str) -> str | None:
+        """The id of the mask that hides the value of the environment variable `name`."""
+        return next((mask.id for mask in self._named if mask.env and _fits(mask.env, name)), None)
+
+    def reads(self, script: str) -> str | None:
+        """The id of the mask that hides what `script` says, for it reads a file whose contents are hidden."""
+        if not self._files:
+            return None
+        commands = self._commands(script)
+        paths = [one.path.text or one.path.raw for facts in commands for one in facts.files]
+        words = [word.text or word.raw for facts in commands for word in facts.argv[1:]]
+        return next((found for path in (*paths, *words) if (found := self.file(path))), None)
+
+    # --- in a text --------------------------------------------------------------------------
+
+    def _named_values(self, text: str, tool: str | None, server: str | None) -> Iterator[Hidden]:
+        at = 0
+        while found := _NAMED.search(text, at):
+            at = found.end("name")
+            for mask in self._named:
+                span = self._value_of(mask, found, tool, server)
+                if span is not None and span[0] < span[1]:
+                    yield Hidden(*span, mask.id)
+                    at = max(at, span[1])
+
+    def _value_of(
+        self, mask: Mask, found: re.Match[str], tool: str | None, server: str | None
+    ) -> tuple[int, int] | None:
+        name = found["name"]
+        if mask.env is not None:
+            return _value(found, _SHELL_WORD) if _fits(mask.env, name) else None
+        if mask.header is not None:
+            return _value(found, _LINE) if _fits(mask.header, name.lower()) else None
+        if mask.argument is not None and _fits(mask.argument, name):
+            return _value(found, _BARE) if tool is None or _of_call(mask, tool, server) else None
+        return None
+
+    def _words(self, text: str) -> Iterator[Hidden]:
+        wanted = [mask for mask in self._programs if _mentioned(mask, text)]
+        if not wanted:
+            return
+        commands = self._commands(text)
+        for mask in wanted:
+            for facts in commands:
+                for secret in _secrets(mask, facts.argv):
+                    yield from _everywhere(text, secret, mask.id)
+
+    def _commands(self, text: str) -> Sequence[CommandFacts]:
+        found = self._read(text) if len(text) <= MOST_SCRIPT else ()
+        if found:
+            return found
+        words = tuple(Word.literal(word.strip("\"'"), word) for word in text.split())
+        starts = [
+            at for at, word in enumerate(words) if any(_is_program(mask, word) for mask in self._programs)
+        ]
+        return [CommandFacts(argv=words[at : at + 64], span=Span(0, 0)) for at in starts[:256]]
+
+    def _contents(self, text: str) -> Iterator[Hidden]:
+        for found in _PATCHED.finditer(text):
+            mask = self.file(found["path"].strip())
+            if mask is None:
+                continue
+            start = text.find("\n", found.end()) + 1
+            if start <= 0:
+                continue
+            while (following := _SECTION.match(text, start)) is not None and text.find("\n", start) > 0:
+                start = text.find("\n", following.end()) + 1
+            following = _SECTION.search(text, start)
+            yield from _lines(text, start, following.start() if following else len(text), mask)
+        if "<<" in text and (mask := self.reads(text)) is not None:
+            for found in _HEREDOC.finditer(text):
+                end = re.compile(rf"^[ \t]*{found['end']}[ \t]*$", re.MULTILINE).search(text, found.end())
+                yield from _lines(text, found.end(), end.start() if end else len(text), mask)
+
+
+def _fits(pattern: WordPattern, text: str) -> bool:
+    return compile_word(pattern).matches(text)
+
+
+def _of_call(mask: Mask, tool: str, server: str | None) -> bool:
+    if mask.server is not None and (server is None or not _fits(mask.server, server)):
+        return server is None and mask.tool is None
+    return mask.tool is None or _fits(mask.tool, tool)
+
+
+def _value(found: re.Match[str], bare: re.Pattern[str]) -> tuple[int, int]:
+    text, at = found.string, found.end()
+    if found["in"]:
+        quoted = _QUOTED[found["in"]].match(text, at)
+        end = quoted.end() if quoted else at
+        shell = bare is _SHELL_WORD and not found["close"]
+        if shell and (more := bare.match(text, end + len(found["in"]))):
+            return at, more.end()  # `NAME='a'b"c"`
+        return at, end
+    if found["open"] and not found["close"]:  # the quote that opened before the name closes behind the value
+        quoted = _QUOTED[found["open"]].match(text, at)
+        return at, quoted.end() if quoted else at
+    if text[at : at + 1] in ("{", "[") and found["close"]:
+        return at, _balanced(text, at)
+    plain = bare.match(text, at)
+    return at, plain.end() if plain else at
+
+
+def _balanced(text: str, at: int) -> int:
+    depth = 0
+    for found in re.compile(r"[\[\]{}]").finditer(text, at):
+        depth += 1 if found[0] in "[{" else -1
+        if depth == 0:
+            return found.end()
+    return len(text)
+
+
+def _is_program(mask: Mask, word: Word) -> bool:
+    name = (word.text if word.text is not None else word.raw).rsplit("/", 1)[-1]
+    return mask.program is not None and (_fits(mask.program, name) or word.text is None)
+
+
+def _mentioned(mask: Mask, text: str) -> bool:
+    needles = _word_needles(mask.program) if mask.program is not None else None
+    if needles is not None and not any(needle in text for needle in needles):
+        return False
+    return not mask.option or any(one in text or one[:4] in text for one in mask.option)
+
+
+def _secrets(mask: Mask, argv: Sequence[Word]) -> Iterator[str]:
+    """What of the words is hidden: as the program gets it, and as it is written."""
+    if not argv or not _is_program(mask, argv[0]):
+        return
+    known = {word.text for word in argv[1:]}
+    if not all(word in known for word in mask.subcommand):
+        return
+    if not mask.option:
+        for word in argv[1 + len(mask.subcommand) :] if mask.subcommand else argv[1:]:
+            if word.text not in mask.subcommand:
+                yield from _both(word, 0)
+        return
+    for at, word in enumerate(argv[1:], 1):
+        given = _option(mask, word)
+        if given is None:
+            continue
+        if given < len(word.text or word.raw):
+            yield from _both(word, given)
+        elif not mask.attached and at + 1 < len(argv):
+            yield from _both(argv[at + 1], 0)
+
+
+def _option(mask: Mask, word: Word) -> int | None:
+    """Where the value begins in a word that is one of the options; its length when it stands in the next word."""
+    text = word.text or word.prefix or word.raw
+    name, equals, _ = text.partition("=")
+    for option in mask.option:
+        if text == option or (equals and name == option):
+            return len(name) + len(equals)
+        if option.startswith("--"):
+            if len(name) > 4 and option.startswith(name):  # options may be cut short
+                return len(name) + len(equals)
+        elif len(option) == 2 and text.startswith(option):
+            return len(option)
+    return None
+
+
+def _both(word: Word, skip: int) -> Iterator[str]:
+    written = word.raw
+    if skip and written[:1] in ("'", '"') and written[-1:] == written[:1]:
+        written = written[1:-1]
+    if word.text is not None and len(word.text) > skip:
+        yield word.text[skip:]
+    if written != word.text and len(written) > skip:
+        yield written[skip:]
+
+
+def _everywhere(text: str, secret: str, mask: str) -> Iterator[Hidden]:
+    at = text.find(secret)
+    while at >= 0:
+        yield Hidden(at, at + len(secret), mask)
+        at = text.find(secret, at + len(secret))
+
+
+def _lines(text: str, start: int, end: int, mask: str) -> Iterator[Hidden]:
+    """The lines between two places, each without the sign of a patch before it."""
+    while start < end:
+        stop = text.find("\n", start, end)
+        stop = end if stop < 0 else stop
+        first = start + (text[start : start + 1] in ("+", "-", " "))
+        if first < stop and not text.startswith("@@", start):
+            yield Hidden(first, stop, mask)
+        start = stop + 1
+
+
+# --- what has to stand in a text -------------------------------------------------------------
+
+
+def _needles(mask: Mask) -> tuple[str, ...] | None:
+    """Texts in lower case of which one stands wherever the mask may hide something; None: nothing is sure."""
+    if mask.pattern:
+        found = [covering(one).needle.lower() for one in mask.pattern]
+        return tuple(found) if all(found) else None
+    for pattern in (mask.program, mask.env, mask.header, mask.argument):
+        if pattern is not None:
+            found_in_word = _word_needles(pattern)
+            return None if found_in_word is None else tuple(one.lower() for one in found_in_word)
+    return None
+
+
+def _word_needles(pattern: WordPattern | None) -> tuple[str, ...] | None:
+    match pattern:
+        case Exact(text):
+            return (text,) if text else None
+        case Glob(text):
+            longest = max(re.split(r"\\.|\[[^\]]*\]|[*?\[\]\\]", text), key=len)
+            return (longest,) if longest else None
+        case Regex():
+            needle = covering(pattern).needle
+            return (needle,) if needle else None
+        case AnyOf(options):
+            found = [_word_needles(option) for option in options]
+            if any(one is None for one in found):
+                return None
+            return tuple(needle for one in found for needle in one or ())
+        case _:
+            return None
+
+
+def hidden_arguments(
+    masks: Masks, tool: str | None, server: str | None, arguments: Mapping[str, object]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The places in `arguments` that are hidden, each with the id of its mask. Nothing below one is named."""
+    open_: list[tuple[tuple[str | int, ...], object]] = [((), arguments)]
+    while open_:
+        where, value = open_.pop()
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                found = masks.argument(str(name), tool, server)
+                if found is not None:
+                    yield (*where, name), found
+                else:
+                    open_.append(((*where, name), inner))
+        elif isinstance(value, list | tuple):
+            open_ += [((*where, at), inner) for at, inner in enumerate(value)]
