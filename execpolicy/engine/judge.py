@@ -15,7 +15,8 @@ from execpolicy.engine.policy import Policy
 from execpolicy.engine.speech import Speech, Spoken, expired, opening, silent_defaults
 from execpolicy.engine.words import NO, YES, Places, fits_text
 from execpolicy.facts import Access, CommandFacts, FileAccess, Word
-from execpolicy.lang.rules import CommandRule, NetworkRule, PathRule, PrefixRule, ToolRule
+from execpolicy.hostname import BadName, canonical, is_address
+from execpolicy.lang.rules import CommandRule, Mode, NetworkRule, PathRule, PrefixRule, ToolRule
 
 MANY = 16  # rules of one part that an unknown word may reach and that are shown; one is enough for an ask
 LOOKED_AT = 5_000  # such rules that are matched; where there are more, the answer is an ask
@@ -281,7 +282,7 @@ def judge_host(
     policy: Policy, host: str, port: int | None, protocol: str | None, context: CheckContext
 ) -> Judged:
     """A connection. A port or protocol that is not known may be any."""
-    name = host.strip().rstrip(".").lower().removeprefix("[").removesuffix("]")
+    name = _name(host)
     places = Places(context.cwd, context.workspace, context.home)
     spoken: list[Spoken] = []
     for number in _host_candidates(policy, name):
@@ -302,10 +303,32 @@ def judge_host(
 def _host_candidates(policy: Policy, name: str) -> Iterator[int]:
     hosts = policy.index.hosts
     yield from hosts.get(name, ())
-    at = name.find(".")
+    at = -1 if is_address(name) else name.find(".")
     while at >= 0:
         yield from hosts.get("*" + name[at:], ())
         at = name.find(".", at + 1)
+
+
+def _name(host: str) -> str:
+    try:
+        return canonical(host.strip())
+    except BadName:
+        return host.strip().rstrip(".").lower().removeprefix("[").removesuffix("]")
+
+
+def names_exactly(
+    policy: Policy, host: str, port: int | None, protocol: str | None, context: CheckContext
+) -> bool:
+    """Whether an allow in force is about this very host, and not about a whole domain."""
+    places = Places(context.cwd, context.workspace, context.home)
+    for number in policy.index.hosts.get(_name(host), ()):
+        rule = policy.rules[number]
+        assert isinstance(rule, NetworkRule)
+        fits = min(_same(rule.port, port), _same(rule.protocol, protocol), holds(rule.when, context, places))
+        counts = rule.meta.mode is Mode.ENFORCE and not expired(rule.meta, context)
+        if fits is YES and counts and rule.meta.decision is Decision.ALLOW:
+            return True
+    return False
 
 
 def _same(wanted: int | str | None, given: int | str | None) -> Certainty:

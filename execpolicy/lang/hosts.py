@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from execpolicy.hostname import BadName, canonical
+
 
 class BadHost(ValueError):
     """The sentence goes on after `host`."""
@@ -22,7 +24,17 @@ def read_host(text: str) -> tuple[str, int | None]:
         raise BadHost("cannot hold white space")
     if "*" in host.removeprefix("*.") or host == "*.":
         raise BadHost("may hold `*` only as `*.` in front")
-    return host, port
+    return _spelled(host), port
+
+
+def _spelled(host: str) -> str:
+    """The spelling that connections are judged by. What no connection can name stays as it is written."""
+    wild = "*." if host.startswith("*.") else ""
+    try:
+        name = canonical(host.removeprefix(wild))
+    except BadName:
+        return host
+    return wild + name
 
 
 def _split(host: str) -> tuple[str, int | None]:

@@ -9,6 +9,7 @@ import pytest
 from execpolicy.decision import Decision, Layer, NetworkAccess, Reviewer, SandboxMode, Scope
 from execpolicy.engine.check import check, check_argv, check_files, check_host, check_tool
 from execpolicy.engine.context import CheckContext
+from execpolicy.engine.judge import names_exactly
 from execpolicy.engine.policy import Policy
 from execpolicy.facts import Access
 from execpolicy.lang.lower import parse_rules
@@ -405,3 +406,41 @@ def test_audit_rules_do_not_hide_a_deny() -> None:
     )
     loud = DENY_X.replace('["x"]', '["git", "push"]') + ALLOW_X.replace('["x"]', '["git"]')
     assert check("git $x", layered(user=quiet + "\n" + loud), CONTEXT).decision is ASK
+
+
+@pytest.mark.parametrize(
+    ("host", "want"),
+    [
+        pytest.param("127.0.0.1", Decision.DENY, id="itself"),
+        pytest.param("0x7f.1", Decision.DENY, id="hex"),
+        pytest.param("2130706433", Decision.DENY, id="number"),
+        pytest.param("[::ffff:127.0.0.1]", Decision.DENY, id="mapped"),
+        pytest.param("XN--BCHER-KVA.DE.", Decision.DENY, id="punycode"),
+        pytest.param("10.0.0.1", Decision.ASK, id="no-domain-of-addresses"),
+        pytest.param("2001:db8::1", Decision.ALLOW, id="six"),
+        pytest.param("a.fine.org", Decision.ALLOW, id="below"),
+        pytest.param("fine.org", Decision.ASK, id="not-itself"),
+        pytest.param("afine.org", Decision.ASK, id="not-beside"),
+    ],
+)
+def test_a_host_has_one_spelling(host: str, want: Decision) -> None:
+    rules = policy(
+        'network_rule(host = "127.1", decision = "deny", justification = "own")\n'
+        'network_rule(host = "bücher.de", decision = "deny", justification = "own")\n'
+        'network_rule(host = "*.0.0.1", decision = "allow")\n'
+        'network_rule(host = "[2001:DB8:0::1]", decision = "allow")\n'
+        'network_rule(host = "*.Fine.ORG", decision = "allow")\n'
+    )
+    assert check_host(host, 443, "https", rules, CONTEXT).decision is want
+
+
+def test_an_allow_for_a_domain_names_no_host() -> None:
+    rules = policy(
+        'network_rule(host = "*.in.org", decision = "allow")\n'
+        'network_rule(host = "db.in.org", port = 5432, decision = "allow")\n'
+        'network_rule(host = "no.in.org", decision = "ask")\n'
+        'network_rule(host = "may.in.org", decision = "allow", mode = "audit")\n'
+    )
+    asked = [("db.in.org", 5432), ("db.in.org", 80), ("x.in.org", 80), ("no.in.org", 80), ("may.in.org", 80)]
+    found = [names_exactly(rules, host, port, "http", CONTEXT) for host, port in asked]
+    assert found == [True, False, False, False, False]
