@@ -31,6 +31,7 @@ from compliance.events import (
     Ran,
     Refused,
     Reply,
+    Revoked,
     SandboxDenied,
     SessionEnded,
     SessionStarted,
@@ -279,8 +280,18 @@ _KINDS: Final = {
     ),
     "approved": Shape(
         Approved,
-        [_text("call"), _word("answer", Reply), _text("approver"), _text("message"), _seconds()],
+        [
+            _text("call"),
+            _word("answer", Reply),
+            _text("approver"),
+            _text("message"),
+            _seconds(),
+            _text("scope"),
+            _text("until"),
+            _texts("rules"),
+        ],
     ),
+    "revoked": Shape(Revoked, [*map(_text, ("rule", "scope", "path", "by", "text"))]),
     "ran": Shape(
         Ran,
         [

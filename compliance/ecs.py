@@ -18,6 +18,7 @@ from compliance.events import (
     PolicyLoaded,
     Ran,
     Refused,
+    Revoked,
     SandboxDenied,
     SessionEnded,
     SessionStarted,
@@ -82,6 +83,11 @@ def to_ecs(record: Record, event: AuditEvent, started: SessionStarted | None) ->
             about |= {"outcome": "success" if granted else "failure", "reason": event.message}
             about["duration"] = round(event.seconds * 1e9)
             labels |= {"answer": event.answer.value, "approver": event.approver}
+            labels |= {"scope": event.scope, "until": event.until, "rules": " ".join(event.rules)}
+        case Revoked():
+            about |= {"category": ["configuration"], "type": ["change"], "outcome": "success"}
+            found["rule"] = _filled({"id": event.rule, "name": event.rule, "ruleset": event.path})
+            labels |= {"scope": event.scope, "by": event.by}
         case Ran():
             _ended(about, "process", event.status, event.seconds)
             labels |= {"sandbox": event.sandbox, "output_sha256": event.output_sha256}

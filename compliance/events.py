@@ -26,6 +26,8 @@ class Reply(enum.Enum):
 
     YES = "yes"
     SESSION = "session"
+    PROJECT = "project"
+    USER = "user"
     NO = "no"
     STOP = "stop"
     TIMEOUT = "timeout"
@@ -33,7 +35,7 @@ class Reply(enum.Enum):
 
     @property
     def granted(self) -> bool:
-        return self in (Reply.YES, Reply.SESSION)
+        return self in (Reply.YES, Reply.SESSION, Reply.PROJECT, Reply.USER)
 
 
 class BundleStep(enum.Enum):
@@ -195,6 +197,20 @@ class Approved(_Event):
     approver: str
     message: str = ""
     seconds: float = 0.0  # from the question to the answer
+    scope: str = ""  # how far a yes reaches: once, session, project, user
+    until: str = ""  # last day of a lasting yes
+    rules: tuple[str, ...] = ()  # ids of the rules that it made
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked(_Event):
+    """A lasting yes was taken back."""
+
+    rule: str  # its id
+    scope: str  # project, user
+    path: str  # of the file that it stood in
+    by: str
+    text: str = ""  # the rule as it stood there
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +315,7 @@ AuditEvent = (
     | Decided
     | Overridden
     | Approved
+    | Revoked
     | Ran
     | ToolCalled
     | SandboxDenied

@@ -27,6 +27,7 @@ from compliance.events import (
     PolicyLoaded,
     Ran,
     Refused,
+    Revoked,
     SandboxDenied,
     SessionEnded,
     SessionStarted,
@@ -149,7 +150,10 @@ def _told(event: AuditEvent) -> dict[str, str]:
             return told | {"reason": f"until {event.until}{f', {event.ticket}' if event.ticket else ''}"}
         case Approved():
             told = {"call": event.call, "outcome": event.answer.value, "by": event.approver}
-            return told | {"reason": event.message}
+            return told | {"reason": event.message, "rules": " ".join(event.rules)}
+        case Revoked():
+            told = {"rules": event.rule, "outcome": "revoked", "by": event.by}
+            return told | {"subject": event.path, "reason": f"kept for the {event.scope}"}
         case Ran():
             code = "" if event.exit_code is None else f"exit status {event.exit_code}"
             return {"call": event.call, "outcome": event.status.value, "by": event.sandbox, "reason": code}
@@ -190,7 +194,7 @@ def _severity(event: AuditEvent) -> int:
             return 6
         case Gap():
             return 8
-        case Approved() | Overridden():
+        case Approved() | Overridden() | Revoked():
             return 3
         case (
             SessionStarted()

@@ -34,6 +34,7 @@ from compliance.events import (
     PolicyLoaded,
     Ran,
     Refused,
+    Revoked,
     SandboxDenied,
     SessionEnded,
     SessionStarted,
@@ -79,7 +80,14 @@ def must_be_durable(event: AuditEvent) -> bool:
         case Decided():
             return event.verdict.decision is not Decision.ALLOW
         case (
-            Approved() | Overridden() | SandboxDenied() | Refused() | BundleChanged() | SessionEnded() | Gap()
+            Approved()
+            | Revoked()
+            | Overridden()
+            | SandboxDenied()
+            | Refused()
+            | BundleChanged()
+            | SessionEnded()
+            | Gap()
         ):
             return True
         case SessionStarted() | PolicyLoaded() | Situated() | Ran() | ToolCalled() | Patched() | Witnessed():

@@ -21,6 +21,7 @@ from compliance.events import (
     PolicyLoaded,
     Ran,
     Refused,
+    Revoked,
     SandboxDenied,
     SessionEnded,
     SessionStarted,
@@ -67,6 +68,7 @@ def to_ocsf(record: Record, event: AuditEvent, started: SessionStarted | None) -
             found["message"] = f"{event.answer.value} by {event.approver or 'nobody'}"
             found["duration"] = round(event.seconds * 1000)
             found = _more(found, answer=event.answer.value, approver=event.approver, said=event.message)
+            found = _more(found, scope=event.scope, until=event.until, rules=" ".join(event.rules))
             if event.answer.granted:
                 return [_controlled(found, _ALLOWED, (8, "Approved"))]
             return [_controlled(found, _DENIED, (25, "Rejected"))]
@@ -104,6 +106,10 @@ def to_ocsf(record: Record, event: AuditEvent, started: SessionStarted | None) -
                 for file in event.files
             ]
             return [_more(found, policy=event.policy, files=files, errors=list(event.errors))]
+        case Revoked():
+            told = f"{event.by} took back {event.rule}, kept for the {event.scope}"
+            found = _lifecycle(record, event, started, (99, "Approval revoked"), told)
+            return [_more(found, rule=event.rule, scope=event.scope, path=event.path, by=event.by)]
         case Situated():
             told = f"calls are judged in {event.workspace}"
             found = _lifecycle(record, event, started, (99, "Situation"), told)

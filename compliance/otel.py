@@ -26,6 +26,7 @@ from compliance.events import (
     PolicyLoaded,
     Ran,
     Refused,
+    Revoked,
     SandboxDenied,
     SessionEnded,
     SessionStarted,
@@ -328,7 +329,7 @@ class Telemetry:
                     _end(span)
             case ToolCalled():
                 self._call_over((event.session, event.call), event.status, {})
-            case Situated() | Overridden() | SandboxDenied() | BundleChanged() | Witnessed():
+            case Situated() | Overridden() | Revoked() | SandboxDenied() | BundleChanged() | Witnessed():
                 pass
             case Gap():
                 self._gaps.add(1, {"agent.audit.gap.kind": event.kind.value})

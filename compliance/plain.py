@@ -16,6 +16,7 @@ from compliance.events import (
     PolicyLoaded,
     Ran,
     Refused,
+    Revoked,
     SandboxDenied,
     SessionEnded,
     SessionStarted,
@@ -79,7 +80,10 @@ def _words(event: AuditEvent) -> list[str]:
         case Approved():
             who = f" by {visible(event.approver)}" if event.approver else ""
             said = f": {visible(event.message)}" if event.message else ""
-            return [f"answer {event.answer.value}{who} after {event.seconds:.1f} s{said}"]
+            kept = f", kept as {', '.join(event.rules)} until {event.until}" if event.rules else ""
+            return [f"answer {event.answer.value}{who} after {event.seconds:.1f} s{kept}{said}"]
+        case Revoked():
+            return [f"{visible(event.rule)} ({event.scope}) taken back by {visible(event.by)}"]
         case Ran():
             code = "" if event.exit_code is None else f", exit status {event.exit_code}"
             where = f", sandbox {visible(event.sandbox)}"

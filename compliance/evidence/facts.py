@@ -17,6 +17,7 @@ from compliance.events import (
     PolicyLoaded,
     Ran,
     Refused,
+    Revoked,
     SessionEnded,
     SessionStarted,
 )
@@ -88,7 +89,7 @@ class Facts:
                         self.files[file.path, file.digest] = file
             case Gap():
                 self.gaps += 1
-            case Patched() | SessionEnded():
+            case Patched() | SessionEnded() | Revoked():
                 pass
 
     def _decided(self, record: Record, event: Decided) -> None:

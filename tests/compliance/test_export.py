@@ -32,6 +32,7 @@ from compliance.events import (
     Ran,
     Refused,
     Reply,
+    Revoked,
     SandboxDenied,
     SessionEnded,
     SessionStarted,
@@ -84,6 +85,7 @@ EVENTS: list[AuditEvent] = [
     SandboxDenied("s1", "c1", "bubblewrap", "read-only", "Read-only file system", "/etc/x"),
     BundleChanged("", "base", "1.2", "d3", BundleStep.ROLLED_BACK, "ring-1", "too many asks", "ann"),
     Witnessed("", "w.example/1", 40, False, "it knows a longer log"),
+    Revoked("s1", "approved.1", "user", "/home/ann/.agent/rules/approvals.rules", "ann", "prefix_rule(...)"),
 ]
 
 
