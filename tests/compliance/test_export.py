@@ -205,6 +205,7 @@ def test_ocsf_says_what_the_control_did() -> None:
         (1007, 99, 2, 2),
         (6002, 99, None, None),
         (6002, 99, None, None),
+        (6002, 99, None, None),
     ]
 
 
