@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -63,22 +63,14 @@ def execute(settings: Settings, begin: Begin, task: Task) -> int:
     text = read_prompt(task.prompt, 0, _note)
     with contextlib.ExitStack() as open_files:
         answer = open_files.enter_context(_created(task.last_message)) if task.last_message else None
-        if task.as_json:
-            from agent.headless.jsonl import JsonLines
-
-            show: Show = JsonLines(_only_ours())
-        else:
-            from agent.headless.human import HumanText
-
-            show = HumanText(_to_stderr)
         if settings.scripted:
             _note(SCRIPTED)
 
-        async def run(settings: Settings) -> Outcome:
+        async def run(settings: Settings, show: Show) -> Outcome:
             return await run_task(await begin.open(settings), text, show, images=images, form=form)
 
-        with _checkout(settings, begin) as there:
-            outcome = asyncio.run(run(there))
+        with _shown(as_json=task.as_json) as show, _checkout(settings, begin) as there:
+            outcome = asyncio.run(run(there, show))
         done = outcome.end is End.DONE
         if answer is not None and done:
             answer.write(outcome.last_message)
@@ -177,18 +169,31 @@ def _created(path: str) -> IO[str]:
         raise ConfigError(f"cannot write `{path}`: {error.strerror}", "check the path of `-o`") from None
 
 
-def _only_ours() -> Callable[[str], object]:
-    """Standard output for JSON Lines alone: what anything else prints goes to standard error."""
+@contextlib.contextmanager
+def _shown(*, as_json: bool) -> Iterator[Show]:
+    """Where events go: progress for a person, or JSON Lines, which then have standard output for themselves."""
+    if not as_json:
+        from agent.headless.human import HumanText
+
+        yield HumanText(_to_stderr)
+        return
+    from agent.headless.jsonl import JsonLines
+
     sys.stdout.flush()
     ours = os.dup(1)
-    os.dup2(2, 1)
+    os.dup2(2, 1)  # what anything else prints
 
     def write(line: str) -> None:
         data = line.encode()
         while data:
             data = data[os.write(ours, data) :]
 
-    return write
+    try:
+        yield JsonLines(write)
+    finally:
+        sys.stdout.flush()
+        os.dup2(ours, 1)
+        os.close(ours)
 
 
 def _note(text: str) -> None:

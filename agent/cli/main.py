@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # A start makes a great many objects that stay, and looks for circles among them all the time.
             gc.set_threshold(50_000, 20, 20)
             _standard_streams()
-            with _ending_in_words():
+            with _ending_in_words(interrupts=not words or words[0] not in FOLDERS):
                 status = _run(words)
         # A reader that is gone or a disk that is full would be told by Python at exit, in its own words.
         for stream in (sys.stdout, sys.stderr):
@@ -74,19 +74,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.freeze()
         return status
     except _Ended:
-        from agent.cli.report import FAILED, tell
+        from agent.cli.report import FAILED, last_event, tell
 
+        if _speaks_events(words):
+            last_event("interrupted", interrupted=True)
         tell("interrupted")
         return FAILED
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the program ends here
-        from agent.cli.report import report
+        from agent.cli.report import last_event, report, worded
 
+        if _speaks_events(words):
+            last_event(*worded(error), interrupted=isinstance(error, KeyboardInterrupt))
         return report(error)
 
 
 @contextlib.contextmanager
-def _ending_in_words() -> Iterator[None]:
-    """TERM and hang-up end the program with a word, from its start; a second one ends it at once."""
+def _ending_in_words(*, interrupts: bool) -> Iterator[None]:
+    """TERM and hang-up end the program with a word, from its start; a second one ends it at once.
+
+    `interrupts`: so does Ctrl-C. Python's own exception for it is taken for an exit status by some of what it
+    passes through on its way.
+    """
     import signal
 
     def leave(number: int, _frame: object) -> None:
@@ -94,8 +102,11 @@ def _ending_in_words() -> Iterator[None]:
         raise _Ended(1)
 
     taken: list[signal.Signals] = []
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # one that is to be ignored stays so
+    usual: dict[signal.Signals, Any] = {signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    if interrupts:
+        usual[signal.SIGINT] = signal.default_int_handler
+    for number, before in usual.items():
+        if signal.getsignal(number) is before:  # one that is to be ignored stays so
             with contextlib.suppress(ValueError):  # not the main thread
                 signal.signal(number, leave)
                 taken.append(number)
@@ -104,7 +115,18 @@ def _ending_in_words() -> Iterator[None]:
     finally:
         for number in taken:
             if signal.getsignal(number) is leave:
-                signal.signal(number, signal.SIG_DFL)
+                signal.signal(number, usual[number])
+
+
+def _speaks_events(words: list[str]) -> bool:
+    """A client reads JSON Lines of a task from standard output."""
+    ours = words[: words.index("--")] if "--" in words else words
+    tasks = ("exec", "e", "review")
+    return (
+        bool({"--json", "--experimental-json"}.intersection(ours))
+        and bool(set(tasks).intersection(ours))
+        and ours[0] not in FOLDERS
+    )
 
 
 def _standard_streams() -> None:
@@ -229,14 +251,15 @@ def invoke(command: Any, words: list[str], name: str) -> int:
     from agent.cli.report import FAILED, report, tell
 
     usage_error: type[Any] = typer.BadParameter.__mro__[1]
-    interrupted = False
+    entered = interrupted = False
     cut_short: EOFError | None = None
 
     def told_apart(callback: Callable[..., Any]) -> Callable[..., Any]:
         # The library makes an exit status of its own of an interrupt, and says nothing; of any end of a file
         # it makes an interrupt.
         def call(*args: Any, **more: Any) -> Any:
-            nonlocal interrupted, cut_short
+            nonlocal entered, interrupted, cut_short
+            entered = True
             try:
                 return callback(*args, **more)
             except EOFError as error:
@@ -261,7 +284,7 @@ def invoke(command: Any, words: list[str], name: str) -> int:
             return report(cut_short)  # nobody ended an input: a file or a stream is not whole
         tell("interrupted")
         return FAILED
-    if interrupted:
+    if interrupted or (result == 130 and not entered):
         tell("interrupted")
         return FAILED
     return result if isinstance(result, int) else 0

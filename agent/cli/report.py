@@ -49,6 +49,32 @@ def report(error: BaseException) -> int:
     return FAILED
 
 
+def worded(error: BaseException) -> tuple[str, str]:
+    """What is wrong, and the remedy."""
+    if isinstance(error, AgentError):
+        return str(error), error.help
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", ""
+    return str(error) or type(error).__name__, str(getattr(error, "help", ""))
+
+
+def last_event(message: str, help: str = "", *, interrupted: bool = False) -> None:
+    """A task that did not come to its events ends with one all the same, on standard output."""
+    from agent.headless.jsonl import JsonLines
+
+    def write(line: str) -> None:
+        data = line.encode()
+        while data:
+            data = data[os.write(1, data) :]
+
+    with contextlib.suppress(OSError):  # nobody reads; the exit status still says it
+        lines = JsonLines(write)
+        if interrupted:
+            lines.interrupted("")
+        else:
+            lines.failure(message, help)
+
+
 def tell(message: str, help: str = "") -> None:
     """`message` and the remedy, one or more lines on standard error."""
     from agent.protocol.plain import labelled

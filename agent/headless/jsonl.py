@@ -165,8 +165,8 @@ class JsonLines:
         self._put({"type": "output.misfit", "errors": list(errors)})
 
     def failure(self, message: str, help: str) -> None:
-        """Nothing could be begun, or the program itself failed."""
-        self._failed(message, help)
+        """Nothing could be begun. Clients show the message alone, so the remedy stands in it too."""
+        self._failed(f"{message}\nhelp: {help}" if help else message, help)
 
     def _failed(self, message: str, help: str) -> None:
         self._put({"type": "error", "message": message})

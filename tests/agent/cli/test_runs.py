@@ -240,11 +240,14 @@ def test_a_signal_ends_the_task_and_everything_is_kept(place: Place, number: sig
     assert audit.returncode == 0, audit.stdout + audit.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_run_that_has_only_begun(place: Place, number: signal.Signals) -> None:
+@pytest.mark.parametrize("words", [("exec", "-"), ("exec", "--json", "-")], ids=["text", "json"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_run_that_has_only_begun(
+    place: Place, number: signal.Signals, words: tuple[str, ...]
+) -> None:
     child = subprocess.Popen(
         # Nobody ends the input: the run waits for its task, long before a session is there.
-        place.argv(None, "exec", "-"),
+        place.argv(None, *words),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -257,7 +260,28 @@ def test_a_signal_ends_a_run_that_has_only_begun(place: Place, number: signal.Si
     child.send_signal(number)
     assert child.wait(10) == 1
     assert child.stderr.read().endswith("error: interrupted\n")
-    child.communicate()
+    told = [json.loads(line)["type"] for line in child.communicate()[0].splitlines()]
+    assert told == (["turn.interrupted", "turn.failed"] if "--json" in words else [])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["-c", "modle=x"], "did you mean `model`?"),
+        (["-C", "none"], "is not a folder"),
+        (["--output-schema", "none"], "cannot read `none`"),
+        (["resume", "00000000"], "no session"),
+        (["-o", "none/none"], "cannot write"),
+        (["--policy", "none.rules"], "does not exist"),
+    ],
+)
+def test_what_cannot_be_begun_has_a_last_event_too(place: Place, words: list[str], says: str) -> None:
+    done = place.run(None, "exec", "--json", *words, "go")
+    assert done.returncode in (1, 2)
+    error, failed = place.events(done.stdout)
+    assert (error["type"], failed["type"]) == ("error", "turn.failed")
+    assert says in failed["error"]["message"]
+    assert says in done.stderr
 
 
 def test_a_hang_up_that_is_to_be_ignored_ends_nothing(place: Place) -> None:
