@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compliance.cli_evidence import evidence_command
-from compliance.cli_options import Folder, default_folder
+from compliance.cli_options import Folder, Since, Until, default_folder, moment_of
+from compliance.cli_reports import report_command
 from compliance.cli_witness import app as witness_app
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 app.add_typer(witness_app, name="witness")
 app.command("evidence")(evidence_command)
+app.command("report")(report_command)
 
 
 class Format(Enum):
@@ -44,22 +46,6 @@ class ExportFormat(Enum):
     OCSF = "ocsf"
     ECS = "ecs"
     CEF = "cef"
-
-
-class ReportName(Enum):
-    DECISIONS = "decisions"
-    APPROVALS = "approvals"
-    RULES = "rules"
-    COVERAGE = "coverage"
-    DRIFT = "drift"
-    GAPS = "gaps"
-
-
-class ReportForm(Enum):
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    JSON = "json"
 
 
 class DecisionWord(Enum):
@@ -83,8 +69,8 @@ def show_command(
     rule: Annotated[str, typer.Option(help="Decisions in which this rule spoke; * and ? match.")] = "",
     program: Annotated[str, typer.Option(help="Decisions about this program.")] = "",
     path: Annotated[str, typer.Option(help="About this file or folder; * and ? match.")] = "",
-    since: Annotated[str, typer.Option(help="Not before: ISO 8601, or an age such as 30m, 2h, 3d.")] = "",
-    until: Annotated[str, typer.Option(help="Before: as --since.")] = "",
+    since: Since = "",
+    until: Until = "",
     last: Annotated[int | None, typer.Option(min=1, help="Only the last N that fit.", metavar="N")] = None,
     on: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what is recorded from now on.")
@@ -111,8 +97,8 @@ def show_command(
         rule=rule,
         program=program,
         path=path,
-        since=_moment(since, "--since"),
-        until=_moment(until, "--until"),
+        since=moment_of(since, "--from"),
+        until=moment_of(until, "--to"),
     )
     log = snapshot(folder or default_folder())
     place = query.Place()
@@ -145,11 +131,11 @@ def export_command(
     format: Annotated[ExportFormat, typer.Option("--format", help="Words of which system.")],
     session: Annotated[str, typer.Option(help="Of this session; a beginning of its id is enough.")] = "",
     decision: Annotated[DecisionWord | None, typer.Option(help="Decisions of this kind.")] = None,
-    since: Annotated[str, typer.Option(help="Not before: ISO 8601, or an age such as 30m, 2h, 3d.")] = "",
-    until: Annotated[str, typer.Option(help="Before: as --since.")] = "",
+    since: Since = "",
+    until: Until = "",
     folder: Folder = None,
 ) -> None:
-    """Print records for other systems: JSON Lines, CSV, OCSF 1.5, Elastic Common Schema, CEF."""
+    """Print records for other systems: JSON Lines, CSV, OCSF 1.8, Elastic Common Schema, CEF."""
     from compliance import query
     from compliance.export import Format as Target
     from compliance.export import export
@@ -159,8 +145,8 @@ def export_command(
     wanted = query.Filter(
         session=session,
         decision=Decision[decision.name] if decision else None,
-        since=_moment(since, "--since"),
-        until=_moment(until, "--until"),
+        since=moment_of(since, "--from"),
+        until=moment_of(until, "--to"),
     )
     bad = False
     everything = query.entries(snapshot(folder or default_folder()), query.Filter())
@@ -171,52 +157,6 @@ def export_command(
         else:
             typer.echo(line.encode("utf-8", "replace"))
     raise typer.Exit(1 if bad else 0)
-
-
-@app.command("report")
-def report_command(
-    name: Annotated[ReportName, typer.Argument(help="Which question.", show_default=False)],
-    session: Annotated[str, typer.Option(help="Of this session; a beginning of its id is enough.")] = "",
-    since: Annotated[str, typer.Option(help="Not before: ISO 8601, or an age such as 30m, 2h, 3d.")] = "",
-    until: Annotated[str, typer.Option(help="Before: as --since.")] = "",
-    folder: Folder = None,
-    form: Annotated[ReportForm, typer.Option("--format", help="How it is written.")] = ReportForm.TEXT,
-) -> None:
-    """Answer one question over the record.
-
-    decisions: what was decided. approvals: who answered what was asked. rules: which rules spoke. coverage:
-    what rules speak about. drift: what changed. gaps: what is not in the record.
-    """
-    from compliance import query
-    from compliance.reports.questions import question
-    from compliance.reports.render import Form, render
-    from compliance.segments import snapshot
-
-    wanted = query.Filter(session=session, since=_moment(since, "--since"), until=_moment(until, "--until"))
-    asked = question(name.value)
-    bad = 0
-    for entry in query.entries(snapshot(folder or default_folder()), wanted):
-        if isinstance(entry, query.Unreadable):
-            bad += 1
-            typer.echo(f"error: {entry.segment}:{entry.number} is not as it was sealed", err=True)
-        else:
-            asked.feed(entry.record, entry.event)
-    typer.echo(render(asked.answer(), Form(form.value)).encode("utf-8", "replace"))
-    raise typer.Exit(1 if bad else 0)
-
-
-def _moment(text: str, option: str) -> str:
-    from datetime import UTC, datetime
-
-    from compliance.moments import moment
-
-    try:
-        return moment(text, datetime.now(UTC)) if text else ""
-    except ValueError:
-        raise typer.BadParameter(
-            f"`{text}` is no time: write 2026-01-31, 2026-01-31T12:00, or an age such as 30m, 2h, 3d",
-            param_hint=option,
-        ) from None
 
 
 @app.command("verify")

@@ -1,14 +1,15 @@
-"""Who answered what was asked, under which rule, and how long it took."""
+"""Who answered what was asked, under which rule, how long it took, and how far the answer reaches."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from compliance.chain import Record
-from compliance.events import Approved, AuditEvent, Decided
-from compliance.reports.base import MOST_KEYS, OTHERS, SILENCE, Report
+from compliance.events import Approved, Decided, Overridden
+from compliance.reading import Seen, Spoiled
+from compliance.reports.base import MOST_KEYS, OTHERS, SILENCE, Recent, Report, Rows, Table
 from execpolicy.decision import Decision
+
+NOT_HERE = "(not in the period)"
 
 
 @dataclass(slots=True)
@@ -20,25 +21,37 @@ class _Answers:
 
 @dataclass(slots=True)
 class Approvals:
-    _open: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)  # asked, not yet answered
+    _open: Recent[tuple[str, str], tuple[str, str]] = field(default_factory=Recent)  # rule, subject
     _answers: dict[tuple[str, str, str], _Answers] = field(default_factory=dict)
+    _single: Rows = field(default_factory=Rows)
+    _opened: Rows = field(default_factory=Rows)
     _unanswered: int = 0
 
-    def feed(self, record: Record, event: AuditEvent) -> None:
-        match event:
+    def feed(self, seen: Seen) -> None:
+        match seen.event:
             case Decided(session=session, call=call, verdict=verdict) if verdict.decision is Decision.ASK:
                 rule = verdict.deciding
-                self._open[session, call] = rule.rule_id if rule else SILENCE
-                if len(self._open) > MOST_KEYS:
-                    self._open.popitem(last=False)
-                    self._unanswered += 1
+                asked = (rule.rule_id if rule else SILENCE, seen.event.subject[:200])
+                self._unanswered += self._open.put((session, call), asked) is not None
             case Approved():
-                self._answered(event)
+                self._answered(seen, seen.event)
+            case Overridden() as event:
+                self._opened.add(
+                    seen.record.seq,
+                    seen.record.time,
+                    event.rule,
+                    event.approved_by,
+                    event.until,
+                    event.ticket,
+                )
             case _:
                 pass
 
-    def _answered(self, event: Approved) -> None:
-        rule = self._open.pop((event.session, event.call), "(not in the period)")
+    def spoil(self, spoiled: Spoiled) -> None:
+        pass
+
+    def _answered(self, seen: Seen, event: Approved) -> None:
+        rule, subject = self._open.pop((event.session, event.call), (NOT_HERE, ""))
         key = (rule, event.answer.value, event.approver or "nobody")
         if key not in self._answers and len(self._answers) >= MOST_KEYS:
             key = (OTHERS, event.answer.value, OTHERS)
@@ -46,6 +59,17 @@ class Approvals:
         found.count += 1
         found.seconds += event.seconds
         found.longest = max(found.longest, event.seconds)
+        started = seen.scene.started
+        self._single.add(
+            seen.record.seq,
+            seen.record.time,
+            started.user if started else "",
+            rule,
+            subject,
+            event.answer.value,
+            event.approver or "nobody",
+            f"{event.seconds:.1f}",
+        )
 
     def answer(self) -> Report:
         rows = tuple(
@@ -55,10 +79,27 @@ class Approvals:
         without = self._unanswered + len(self._open)
         return Report(
             title="Who answered what was asked",
-            columns=("rule", "answer", "approver", "answers", "mean seconds", "longest"),
-            rows=rows,
+            tables=(
+                Table(
+                    name="by rule",
+                    columns=("rule", "answer", "approver", "answers", "mean seconds", "longest"),
+                    rows=rows,
+                ),
+                Table(
+                    name="each answer",
+                    columns=("record", "time", "user", "rule", "subject", "answer", "approver", "seconds"),
+                    rows=tuple(self._single.rows),
+                ),
+                Table(
+                    name="calls that an exception opened",
+                    columns=("record", "time", "rule", "approved by", "until", "ticket"),
+                    rows=tuple(self._opened.rows),
+                ),
+            ),
             notes=(
                 f"{sum(found.count for found in self._answers.values())} answers",
                 f"{without} asks without an answer in the record",
+                *self._single.note("answers"),
+                *self._opened.note("opened calls"),
             ),
         )

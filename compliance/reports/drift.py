@@ -1,90 +1,180 @@
-"""How the rules in force changed, and where the same call was decided otherwise than before."""
+"""Which machines run other rules than they ought to, how rules changed, and what was decided otherwise than before."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Final
 
-from compliance.chain import Record
-from compliance.events import AuditEvent, Decided, PolicyFile, PolicyLoaded, SessionStarted
-from compliance.reports.base import MOST_KEYS, Cell, Report
+from compliance.events import BundleChanged, Decided, PolicyFile, PolicyLoaded
+from compliance.reading import Seen, Spoiled
+from compliance.reports.base import MOST_KEYS, Recent, Report, Rows, Table
+from compliance.reports.wanted import Compared, WantedPolicy, compared, policy_digest
 from execpolicy.decision import Decision
 
-MOST_ROWS: Final = 10_000
+NOT_KNOWN = "(not known)"
+
+
+@dataclass(slots=True)
+class _Place:
+    """A machine, and a workspace on it: another workspace has other project rules."""
+
+    users: dict[str, None] = field(default_factory=dict)
+    sessions: int = 0
+    drifted: int = 0
+    first: str = ""
+    last: str = ""
+    policy: PolicyLoaded | None = None
+    state: Compared | None = None
 
 
 @dataclass(slots=True)
 class Drift:
-    _workspaces: OrderedDict[str, str] = field(default_factory=OrderedDict)  # of sessions
-    _files: OrderedDict[str, dict[tuple[str, str], PolicyFile]] = field(default_factory=OrderedDict)
-    _verdicts: OrderedDict[bytes, tuple[Decision, int]] = field(default_factory=OrderedDict)
-    _rows: list[tuple[Cell, ...]] = field(default_factory=list)
-    _more: int = 0
+    wanted: WantedPolicy | None = None
+    _places: dict[tuple[str, str, str], _Place] = field(default_factory=dict)
+    _verdicts: Recent[bytes, tuple[Decision, int]] = field(default_factory=Recent)
+    _rows: Rows = field(default_factory=Rows)
+    _bundles: Rows = field(default_factory=Rows)
+    _left_out: int = 0
 
-    def feed(self, record: Record, event: AuditEvent) -> None:
-        match event:
-            case SessionStarted():
-                self._workspaces[event.session] = event.workspace
-                _bound(self._workspaces)
-            case PolicyLoaded():
-                self._loaded(record, event)
-            case Decided():
-                self._decided(record, event)
+    def feed(self, seen: Seen) -> None:
+        match seen.event:
+            case PolicyLoaded() as event:
+                self._loaded(seen, event)
+            case Decided() as event:
+                self._decided(seen, event)
+            case BundleChanged() as event:
+                self._bundles.add(
+                    seen.record.time,
+                    seen.log.name,
+                    event.bundle,
+                    event.version,
+                    event.step.value,
+                    event.ring,
+                    event.digest[:12],
+                    event.why,
+                    event.by,
+                )
             case _:
                 pass
 
-    def _loaded(self, record: Record, event: PolicyLoaded) -> None:
-        """Compare with what was in force in this workspace before: another one has other project rules."""
-        workspace = self._workspaces.get(event.session, "")
-        now = {(file.layer, file.path): file for file in event.files}
-        before = self._files.get(workspace)
-        self._files[workspace] = now
-        _bound(self._files)
+    def spoil(self, spoiled: Spoiled) -> None:
+        pass
+
+    def _loaded(self, seen: Seen, event: PolicyLoaded) -> None:
+        started = seen.scene.started
+        host = (started.host if started else "") or seen.log.name or NOT_KNOWN
+        key = (host, seen.log.name, started.workspace if started else NOT_KNOWN)
+        if key not in self._places and len(self._places) >= MOST_KEYS:
+            self._left_out += 1
+            return
+        place = self._places.setdefault(key, _Place())
+        before, place.policy = place.policy, event
+        place.sessions += 1
+        place.first = place.first or seen.record.time
+        place.last = seen.record.time
+        if started is not None and len(place.users) < 20:
+            place.users[started.user] = None
+        if self.wanted is not None:
+            place.state = compared(event, self.wanted)
+            place.drifted += place.state.state == "differs"
         if before is None:
             return
-        for key in sorted({*before, *now}):
-            old, new = before.get(key), now.get(key)
-            if old != new:
-                self._row(record, event.session, "rules", f"{key[1]} ({key[0]})", _state(old), _state(new))
+        old = {(file.layer, file.path): file for file in before.files}
+        new = {(file.layer, file.path): file for file in event.files}
+        for one in sorted({*old, *new}):
+            if _state(old.get(one)) != _state(new.get(one)):
+                what = f"{one[1]} ({one[0]})"
+                self._row(seen, host, "rules", what, _state(old.get(one)), _state(new.get(one)))
 
-    def _decided(self, record: Record, event: Decided) -> None:
-        text = "\0".join((event.tool, event.cwd, event.subject))
+    def _decided(self, seen: Seen, event: Decided) -> None:
+        text = "\0".join((seen.log.name, event.tool, event.cwd, event.subject))
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         now = event.verdict.decision
-        before = self._verdicts.pop(key, None)
-        self._verdicts[key] = (now, record.seq)
-        _bound(self._verdicts)
+        before = self._verdicts.get(key)
+        self._verdicts.put(key, (now, seen.record.seq))
         if before is not None and before[0] is not now:
+            started = seen.scene.started
             was = f"{before[0].word} (record {before[1]})"
-            self._row(record, event.session, "verdict", event.subject, was, now.word)
+            host = (started.host if started else "") or seen.log.name or NOT_KNOWN
+            self._row(seen, host, "verdict", event.subject[:400], was, now.word)
 
-    def _row(self, record: Record, session: str, *cells: Cell) -> None:
-        if len(self._rows) < MOST_ROWS:
-            self._rows.append((record.seq, record.time, session, *cells))
-        else:
-            self._more += 1
+    def _row(self, seen: Seen, host: str, *cells: str) -> None:
+        self._rows.add(seen.record.seq, seen.record.time, host, seen.event.session, *cells)
 
     def answer(self) -> Report:
-        notes = [f"{len(self._rows) + self._more} changes"]
-        if self._more:
-            notes.append(f"{self._more} changes are not listed: name a shorter period")
-        notes.append(f"calls are compared with the {MOST_KEYS} different ones before them")
         return Report(
-            title="What changed",
-            columns=("record", "time", "session", "change of", "what", "before", "after"),
-            rows=tuple(self._rows),
-            notes=tuple(notes),
+            title="Drift",
+            tables=(
+                Table(
+                    name="machines",
+                    columns=(
+                        "host",
+                        "log",
+                        "workspace",
+                        "users",
+                        "loads",
+                        "not as wanted",
+                        "first",
+                        "last",
+                        "policy",
+                        "state",
+                        "missing",
+                        "other",
+                    ),
+                    rows=tuple(self._machine(key, place) for key, place in sorted(self._places.items())),
+                ),
+                Table(
+                    name="changes",
+                    columns=("record", "time", "host", "session", "change of", "what", "before", "after"),
+                    rows=tuple(self._rows.rows),
+                ),
+                Table(
+                    name="bundles",
+                    columns=("time", "log", "bundle", "version", "step", "ring", "digest", "why", "by"),
+                    rows=tuple(self._bundles.rows),
+                ),
+            ),
+            notes=self._notes(),
         )
 
+    def _notes(self) -> tuple[str, ...]:
+        told = [f"{self._rows.total} changes"]
+        if self.wanted is None:
+            told.append("no policy was named with --wanted: machines are listed, none is judged")
+        else:
+            off = sum(one.state is not None and one.state.state == "differs" for one in self._places.values())
+            told.append(
+                f"{off} of {len(self._places)} places differ from {self.wanted.text} in their last session"
+            )
+        policies = {policy_digest(one.policy) for one in self._places.values() if one.policy}
+        told.append(f"{len(policies)} different policies are the last in their place")
+        if self._left_out:
+            told.append(f"{self._left_out} loads in further places are not listed: name fewer logs")
+        told.append(f"calls are compared with the {MOST_KEYS} different ones before them")
+        return (*told, *self._rows.note("changes"), *self._bundles.note("steps of bundles"))
 
-def _bound(table: OrderedDict[Any, Any]) -> None:
-    if len(table) > MOST_KEYS:
-        table.popitem(last=False)
+    def _machine(self, key: tuple[str, str, str], place: _Place) -> tuple[str | int, ...]:
+        state = place.state or Compared("not judged")
+        return (
+            *key,
+            " ".join(place.users),
+            place.sessions,
+            place.drifted,
+            place.first,
+            place.last,
+            policy_digest(place.policy)[:12] if place.policy else "",
+            state.state,
+            ", ".join(state.missing),
+            ", ".join(state.other),
+        )
 
 
 def _state(file: PolicyFile | None) -> str:
     if file is None:
         return "not in force"
-    return file.digest if file.usable else f"{file.digest}, broken: its allows do not count"
+    version = f" (bundle {file.version})" if file.version else ""
+    return (
+        f"{file.digest}{version}"
+        if file.usable
+        else f"{file.digest}{version}, broken: its allows do not count"
+    )

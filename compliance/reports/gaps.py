@@ -1,14 +1,13 @@
-"""What is not in the record: gaps, sessions that never ended, calls whose end is missing, broken lines."""
+"""What is not in the record: gaps, broken and unsigned spans, sessions, asks and calls without an end."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from compliance.chain import Record
 from compliance.events import (
-    AuditEvent,
+    Approved,
     Decided,
     Gap,
     Patched,
@@ -16,68 +15,148 @@ from compliance.events import (
     Refused,
     SessionEnded,
     SessionStarted,
+    ToolCalled,
+    Witnessed,
 )
-from compliance.reports.base import MOST_KEYS, Cell, Report
+from compliance.reading import Seen, Spoiled
+from compliance.reports.base import Recent, Report, Rows, Table
+from compliance.soundness import Soundness
+from execpolicy.decision import Decision
 
-MOST_ROWS: Final = 10_000
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """Where something began that has no end yet."""
+
+    log: str
+    record: Record
+    ask: bool = False
 
 
 @dataclass(slots=True)
 class Gaps:
-    _sessions: OrderedDict[str, Record] = field(default_factory=OrderedDict)  # begun, not ended
-    _calls: OrderedDict[tuple[str, str], Record] = field(default_factory=OrderedDict)  # judged, no end yet
-    _rows: list[tuple[Cell, ...]] = field(default_factory=list)
-    _more: int = 0
+    """`sound` says how each log was found as a whole."""
 
-    def feed(self, record: Record, event: AuditEvent) -> None:
-        match event:
+    sound: Sequence[Soundness] = ()
+    _sessions: Recent[str, _Open] = field(default_factory=Recent)  # begun, not ended
+    _calls: Recent[tuple[str, str], _Open] = field(default_factory=Recent)  # judged, no end yet
+    _rows: Rows = field(default_factory=Rows)
+    _explained: int = 0
+    _last: dict[str, Record] = field(default_factory=dict)  # of each log
+    _spoiled: dict[str, tuple[int, str]] = field(default_factory=dict)  # how many in a row, where they begin
+
+    def feed(self, seen: Seen) -> None:
+        self._order(seen)
+        record, log = seen.record, seen.log.name
+        match seen.event:
             case SessionStarted(session=session):
-                self._sessions[session] = record
-                if len(self._sessions) > MOST_KEYS:
-                    self._unended(*self._sessions.popitem(last=False))
+                if out := self._sessions.put(session, _Open(log, record)):
+                    self._unended(*out)
             case SessionEnded(session=session):
                 self._sessions.pop(session, None)
                 for key in [key for key in self._calls if key[0] == session]:
                     self._open_call(key, self._calls.pop(key))
-            case Decided(session=session, call=call):
-                self._calls[session, call] = record
-                if len(self._calls) > MOST_KEYS:
-                    self._open_call(*self._calls.popitem(last=False))
-            case Ran(session=session, call=call) | Patched(session=session, call=call):
-                self._calls.pop((session, call), None)
-            case Refused(session=session, call=call):
-                self._calls.pop((session, call), None)
-            case Gap():
-                self._row(record, event.kind.value, event.session, event.count, event.reason)
+            case Decided(session=session, call=call, verdict=verdict):
+                asked = verdict.decision is Decision.ASK
+                if fell := self._calls.put((session, call), _Open(log, record, asked)):
+                    self._open_call(*fell)
+            case Approved(session=session, call=call):
+                found = self._calls.get((session, call))
+                if found is not None:
+                    self._calls[session, call] = _Open(log, found.record)
+            case Ran() | Patched() | Refused() | ToolCalled() as event:
+                self._calls.pop((event.session, event.call), None)
+            case Witnessed(cosigned=False, why=why, size=size):
+                self._told(log, record, "not witnessed", seen.event.session, size, why)
+            case Gap() as event:
+                self._told(log, record, event.kind.value, event.session, event.count, event.reason)
             case _:
                 pass
 
-    def _open_call(self, key: tuple[str, str], record: Record) -> None:
-        self._row(record, "no end", key[0], 1, f"call {key[1]} was judged, and no outcome is recorded")
+    def spoil(self, spoiled: Spoiled) -> None:
+        count, where = self._spoiled.get(spoiled.log.name, (0, f"{spoiled.segment}:{spoiled.number}"))
+        self._spoiled[spoiled.log.name] = (count + 1, where)
 
-    def _unended(self, session: str, record: Record) -> None:
-        self._row(record, "no end", session, 1, "the session has no recorded end: it runs on, or was killed")
+    def _order(self, seen: Seen) -> None:
+        """A clock that went back, and the end of a span that is not as it was sealed."""
+        log, record = seen.log.name, seen.record
+        last = self._last.get(log)
+        self._end_span(log, record.time)
+        if last is not None and record.time < last.time:
+            why = f"the clock went back from {last.time} (record {last.seq})"
+            self._unexplained(log, record.seq, record.time, "clock", seen.event.session, 1, why)
+        self._last[log] = record
 
-    def _row(self, record: Record, *cells: Cell) -> None:
-        if len(self._rows) < MOST_ROWS:
-            self._rows.append((record.seq, record.time, *cells))
-        else:
-            self._more += 1
+    def _end_span(self, log: str, until: str) -> None:
+        span = self._spoiled.pop(log, None)
+        if span is None:
+            return
+        last = self._last.get(log)
+        since = last.time if last else "the beginning"
+        why = f"from {span[1]} on, between {since} and {until}, lines are not as they were sealed, or of a newer kind"
+        self._unexplained(
+            log, last.seq + 1 if last else 1, last.time if last else "", "unverified", "", span[0], why
+        )
+
+    def _open_call(self, key: tuple[str, str], at: _Open) -> None:
+        kind = "no answer" if at.ask else "no outcome"
+        why = f"call {key[1]} was {'asked about, and no answer' if at.ask else 'judged, and no outcome'} is recorded"
+        self._unexplained(at.log, at.record.seq, at.record.time, kind, key[0], 1, why)
+
+    def _unended(self, session: str, at: _Open) -> None:
+        why = "the session has no recorded end: it runs on, or was killed"
+        self._unexplained(at.log, at.record.seq, at.record.time, "no end", session, 1, why)
+
+    def _told(self, log: str, record: Record, kind: str, session: str, count: int, why: str) -> None:
+        """The record itself says why."""
+        self._explained += bool(why)
+        self._rows.add(log, record.seq, record.time, kind, session, count, "yes" if why else "no", why)
+
+    def _unexplained(
+        self, log: str, seq: int, time: str, kind: str, session: str, count: int, why: str
+    ) -> None:
+        self._rows.add(log, seq, time, kind, session, count, "no", why)
 
     def answer(self) -> Report:
-        for key, record in self._calls.items():
-            self._open_call(key, record)
-        for session, record in self._sessions.items():
-            self._unended(session, record)
+        for log in list(self._spoiled):
+            self._end_span(log, "the end")
+        for key, at in self._calls.items():
+            self._open_call(key, at)
+        for session, at in self._sessions.items():
+            self._unended(session, at)
         self._calls.clear()
         self._sessions.clear()
-        notes = [f"{len(self._rows) + self._more} gaps"]
-        if self._more:
-            notes.append(f"{self._more} are not listed: name a shorter period")
-        notes.append("edits, cuts and other breaks of the chain are told by `agent audit verify`")
+        for one in self.sound:
+            self._seal(one)
+        total = self._rows.total
         return Report(
             title="What is not in the record",
-            columns=("record", "time", "kind", "session", "count", "reason"),
-            rows=tuple(sorted(self._rows, key=lambda row: row[:2])),
-            notes=tuple(notes),
+            tables=(
+                Table(
+                    name="gaps",
+                    columns=("log", "record", "time", "kind", "session", "count", "explained", "reason"),
+                    rows=tuple(sorted(self._rows.rows, key=lambda row: (row[0], row[1], row[2]))),
+                ),
+            ),
+            notes=(
+                f"{total} gaps, of these {total - self._explained} without a recorded explanation",
+                *self._rows.note("gaps"),
+                *(f"{one.log.name or 'the log'}: {one.text}" for one in self.sound),
+            ),
         )
+
+    def _seal(self, one: Soundness) -> None:
+        """What is wrong with the log as a whole."""
+        log = one.log.name
+        for flaw in one.flaws:
+            where = f"{flaw.segment}:{flaw.line}: {flaw.message}"
+            self._unexplained(log, flaw.seq, "", flaw.kind.value, "", 1, where)
+        if not one.log.sealed:
+            self._unexplained(log, 0, "", "export", "", 1, one.text)
+        elif one.records and not one.checkpoints:
+            why = "no checkpoint was signed: a log replaced as a whole is not seen"
+            self._unexplained(log, 1, "", "no checkpoint", "", one.records, why)
+        elif one.unsigned > 0:
+            last = one.checkpoints[-1].checkpoint.size
+            why = f"records after {last}, the last checkpoint, are not signed yet"
+            self._unexplained(log, last + 1, "", "unsigned", "", one.unsigned, why)

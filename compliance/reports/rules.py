@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from compliance.chain import Record
-from compliance.events import AuditEvent, Decided
-from compliance.reports.base import MOST_KEYS, OTHERS, Report
+from compliance.events import Decided
+from compliance.reading import Seen, Spoiled
+from compliance.reports.base import MOST_KEYS, OTHERS, Report, Table
 from execpolicy.decision import RuleMatch
 
 
@@ -16,31 +16,41 @@ class _Use:
     decided: int = 0
     observed: int = 0  # in audit mode: told, not enforced
     stricter: int = 0  # of these, where the verdict would have been stricter
+    opened: int = 0  # by an exception
     last: str = ""
+    owner: str = ""
+    controls: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Rules:
     _uses: dict[tuple[str, str, str, str], _Use] = field(default_factory=dict)
 
-    def feed(self, record: Record, event: AuditEvent) -> None:
+    def feed(self, seen: Seen) -> None:
+        event = seen.event
         if not isinstance(event, Decided):
             return
         verdict = event.verdict
         deciding = verdict.deciding
-        seen: set[tuple[str, str, str, str]] = set()
+        counted: set[tuple[str, str, str, str]] = set()
         for match in verdict.matches:
             key = self._key(match)
-            if key in seen:  # once a verdict, however many parts it spoke about
+            if key in counted:  # once a verdict, however many parts it spoke about
                 continue
-            seen.add(key)
+            counted.add(key)
             use = self._uses.setdefault(key, _Use())
             use.spoke += 1
-            use.last = record.time
+            use.last = max(use.last, seen.record.time)
             use.decided += match is deciding
+            use.opened += match.opened is not None
+            use.owner = match.owner or use.owner
+            use.controls = match.controls or use.controls
             if not match.enforced:
                 use.observed += 1
                 use.stricter += match.decision > verdict.decision
+
+    def spoil(self, spoiled: Spoiled) -> None:
+        pass
 
     def _key(self, match: RuleMatch) -> tuple[str, str, str, str]:
         key = (match.rule_id, match.decision.word, match.origin.layer.word, str(match.origin))
@@ -50,22 +60,35 @@ class Rules:
 
     def answer(self) -> Report:
         rows = tuple(
-            (*key, use.spoke, use.decided, use.observed, use.stricter, use.last)
+            (
+                *key,
+                use.spoke,
+                use.decided,
+                use.observed,
+                use.stricter,
+                use.opened,
+                use.last,
+                use.owner,
+                " ".join(use.controls),
+            )
             for key, use in sorted(self._uses.items(), key=lambda item: (-item[1].spoke, item[0]))
+        )
+        columns = (
+            "rule",
+            "decision",
+            "layer",
+            "where",
+            "spoke",
+            "decided",
+            "in audit mode",
+            "would be stricter",
+            "opened",
+            "last",
+            "owner",
+            "controls",
         )
         return Report(
             title="Which rules spoke",
-            columns=(
-                "rule",
-                "decision",
-                "layer",
-                "where",
-                "spoke",
-                "decided",
-                "in audit mode",
-                "would be stricter",
-                "last",
-            ),
-            rows=rows,
-            notes=("a rule that never spoke is in no verdict, so it is not in this table",),
+            tables=(Table(name="rules", columns=columns, rows=rows),),
+            notes=("a rule that never spoke is in no verdict: `coverage` compares with rule files",),
         )

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from compliance.chain import START, Record, read_line, seal
-from compliance.cli import ReportName, app
+from compliance.cli import app
+from compliance.cli_reports import ReportName
 from compliance.codec import to_json
 from compliance.events import (
     Approved,
@@ -30,9 +31,11 @@ from compliance.events import (
     SessionStarted,
 )
 from compliance.log import AuditLog
-from compliance.reports.base import Cell, Report
-from compliance.reports.questions import QUESTIONS, question
+from compliance.reports.base import Cell, Report, Table
+from compliance.reading import Log, Scenes, Seen
+from compliance.reports.questions import QUESTIONS, Beside, question
 from compliance.reports.render import Form, render
+from compliance.segments import Snapshot
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
 
 STARTED = SessionStarted("s1", "0.1", "m", "/w", "/w", "workspace-write", "user")
@@ -67,15 +70,18 @@ def records(events: Sequence[AuditEvent]) -> list[Record]:
     return found
 
 
-def report(name: str, *events: AuditEvent) -> Report:
-    asked = question(name)
+LOG = Log("box", Snapshot(Path(), None, ()), True)
+
+
+def report(name: str, *events: AuditEvent, beside: Beside = Beside()) -> Report:
+    asked, scenes = question(name, beside), Scenes()
     for record, event in zip(records(events), events, strict=True):
-        asked.feed(record, event)
+        asked.feed(Seen(LOG, record, event, scenes.after(event)))
     return asked.answer()
 
 
 def rows(name: str, *events: AuditEvent) -> tuple[tuple[Cell, ...], ...]:
-    return report(name, *events).rows
+    return report(name, *events).tables[0].rows
 
 
 def test_decisions_tell_rules_from_silence() -> None:
@@ -106,12 +112,12 @@ def test_approvals_join_question_and_answer() -> None:
         Approved("s1", "c9", Reply.NO, "bob", seconds=1.0),
         decided("c4", "frob", Decision.ASK),
     )
-    assert found.rows == (
+    assert found.tables[0].rows == (
         ("(no rule)", "unattended", "nobody", 1, "0.0", "0.0"),
         ("(not in the period)", "no", "bob", 1, "1.0", "1.0"),
         ("git.push", "yes", "ann", 2, "3.0", "4.0"),
     )
-    assert found.notes == ("4 answers", "1 asks without an answer in the record")
+    assert found.notes[:2] == ("4 answers", "1 asks without an answer in the record")
 
 
 def test_rules_count_once_a_verdict_and_tell_audit_mode() -> None:
@@ -129,8 +135,11 @@ def test_coverage_puts_what_no_rule_knows_first() -> None:
         decided("c2", "frob --all", Decision.ASK),
         decided("c3", "frob $x", Decision.ASK, unknowns=("$x",)),
     )
-    assert found.rows == (("command", "frob", 2, 0, 2, 1), ("command", "git", 1, 1, 0, 0))
-    assert found.notes == ("1 of 3 parts judged by an enforced rule: 33.3 %",)
+    assert found.tables[0].rows == (
+        ("command", "frob", 2, 0, 2, 1, "frob --all"),
+        ("command", "git", 1, 1, 0, 0, ""),
+    )
+    assert found.notes[0] == "1 of 3 parts judged by an enforced rule: 33.3 %"
 
 
 def test_drift_compares_within_one_workspace() -> None:
@@ -138,7 +147,7 @@ def test_drift_compares_within_one_workspace() -> None:
     other = SessionStarted("s2", "0.1", "m", "/v", "/v", "workspace-write", "user")
     there = PolicyLoaded("s2", (PolicyFile("a", "user", A, True),))
     later = PolicyLoaded("s1", (PolicyFile("a", "user", B, True), PolicyFile("p", "project", A, False)))
-    found = rows(
+    changes = report(
         "drift",
         STARTED,
         here,
@@ -149,7 +158,7 @@ def test_drift_compares_within_one_workspace() -> None:
         decided("c2", "x", Decision.DENY),
         decided("c3", "x", Decision.DENY),
     )
-    assert [(row[0], *row[3:]) for row in found] == [
+    assert [(row[0], *row[4:]) for row in changes.tables[1].rows] == [
         (6, "rules", "p (project)", A, f"{A}, broken: its allows do not count"),
         (6, "rules", "a (user)", A, B),
         (7, "verdict", "x", "allow (record 3)", "deny"),
@@ -169,30 +178,34 @@ def test_gaps_are_gaps_open_calls_and_open_sessions() -> None:
         Gap("", GapKind.UNWRITTEN, "disk full", count=3),
         SessionStarted("s2", "0.1", "m", "/w", "/w", "workspace-write", "user"),
     )
-    assert [(row[0], *row[2:5]) for row in found] == [
-        (6, "no end", "s1", 1),
-        (8, "unwritten", "", 3),
-        (9, "no end", "s2", 1),
+    assert [(*row[1:2], *row[3:7]) for row in found] == [
+        (6, "no outcome", "s1", 1, "no"),
+        (8, "unwritten", "", 3, "yes"),
+        (9, "no end", "s2", 1, "no"),
     ]
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_an_empty_record_claims_nothing(name: str) -> None:
     found = report(name)
-    assert found.rows == ()
+    assert found.tables[0].rows == ()
     assert "nothing" in render(found, Form.TEXT)
 
 
 def test_every_form_says_the_same_and_is_safe() -> None:
     evil = "=cmd()|<b>\x1b[31m"
-    found = Report(title="T", columns=("a", "b"), rows=((evil, 2), ("x", 10)), notes=("n",))
+    found = Report(
+        title="T",
+        tables=(Table(name="t", columns=("a", "b"), rows=((evil, 2), ("x", 10))),),
+        notes=("n",),
+    )
     assert render(found, Form.TEXT) == (
         "T\n\na                    b\n=cmd()|<b>\\x1b[31m   2\nx                   10\n\nn"
     )
-    assert "\\|&lt;b>" in render(found, Form.MARKDOWN)
+    assert "\\|&lt;b&gt;" in render(found, Form.MARKDOWN)
     cells = list(csv.reader(io.StringIO(render(found, Form.CSV))))
     assert cells[1][0].startswith("'=cmd()")
-    assert json.loads(render(found, Form.JSON))["rows"][0] == {"a": evil, "b": 2}
+    assert json.loads(render(found, Form.JSON))["tables"]["t"][0] == {"a": evil, "b": 2}
 
 
 def test_the_command_answers_every_question(tmp_path: Path) -> None:
