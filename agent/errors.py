@@ -57,5 +57,9 @@ class SessionError(AgentError):
     """A stored session cannot be read, written or found."""
 
 
+class ApprovalError(AgentError):
+    """A stored approval cannot be read, kept or taken back."""
+
+
 class PatchError(AgentError):
     """A patch that cannot be read or does not fit the files."""

@@ -57,6 +57,7 @@ class RunScript:
     reason: str = ""  # what the model says it is for
     before: str = ""  # what the same shell was given before: `script` goes on from there
     escalate: bool = False  # it is to run outside the sandbox
+    failed: bool = False  # it ran inside and failed there
 
 
 @frozen(kw_only=True)

@@ -7,18 +7,26 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import assert_never, cast
 
+from agent.protocol.asking import AskPolicy, Mode
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import Network, SandboxSpec
+from agent.tools import asks
 from agent.tools.base import CallServer, ChangeFiles, FeedProgram, Request, RunScript, UseTool, subject_of
-from agent.tools.judgement import Judgement, confined
+from agent.tools.judgement import Judgement, Owner, confined
 from execpolicy.decision import Confinement, Decision, NetworkAccess, Part, SandboxMode, Scope, Verdict
 from execpolicy.engine import explain
-from execpolicy.engine.check import check, check_files, check_tool
+from execpolicy.engine.check import check_facts, check_files, check_tool
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.fold import stricter
 from execpolicy.engine.policy import Policy
+from execpolicy.facts import ScriptFacts
+from execpolicy.shell.analyse import analyse
 
 COMMAND_TOOL = "exec_command"
+
+
+def _analysed(script: str, cwd: str) -> ScriptFacts:
+    return analyse(script, cwd=cwd)
 
 
 class Gate:
@@ -26,50 +34,72 @@ class Gate:
 
     def __init__(
         self,
-        policy: Policy,
+        policy: Policy | Callable[[], Policy],
         context: Callable[[str], CheckContext],
         session: SandboxSpec,
         most: Network = Network.FULL,
+        *,
+        read: Callable[[str, str], ScriptFacts] = _analysed,
+        asking: AskPolicy = AskPolicy(),
+        owner: Owner = Owner(),
     ) -> None:
         """`context` gives the facts of this moment for a folder; `session` is the session's own confinement.
 
-        `most` is the network that a verdict which allows the network gives.
+        `most` is the network that a verdict which allows the network gives. A `policy` that is called gives
+        the rules of this moment.
         """
         self._policy = policy
         self._context = context
         self._session = session
+        self._read = read
+        self._asking = asking
+        self._owner = owner
         self._most = most
+
+    @property
+    def policy(self) -> Policy:
+        """The rules in force."""
+        return self._policy if isinstance(self._policy, Policy) else self._policy()
 
     def judge(self, tool: str, request: Request) -> Judgement:
         """The verdict over everything that `request` would do."""
         try:
-            verdict = self._verdict(tool, request)
+            policy = self.policy
+            verdict = self.under(policy, tool, request)
+            spec = confined(self._session, verdict, self._most)
             return Judgement(
                 verdict,
                 tuple(explain.lines(verdict)),
                 cast("JsonObject", explain.to_json(verdict)),
-                confined(self._session, verdict, self._most),
+                spec if self._owner.network else replace(spec, network=Network.NONE),
+                kinds=asks.kinds_of(request, verdict),
+                person_only=asks.for_a_person(policy, verdict),
             )
         except Exception as error:  # noqa: BLE001 - fail closed: a fault of the analysis is a refusal
             return self._failed(tool, request, error)
 
-    def _verdict(self, tool: str, request: Request) -> Verdict:
+    def under(self, policy: Policy, tool: str, request: Request) -> Verdict:
+        """The verdict that `policy` would give."""
+        verdict = self._verdict(policy, tool, request)
+        return asks.untrusted(request, verdict) if self._asking.mode is Mode.UNTRUSTED else verdict
+
+    def _verdict(self, policy: Policy, tool: str, request: Request) -> Verdict:
         context = self._context(request.cwd)
         match request:
             case RunScript():
-                verdict = self._of_script(request, context)
+                verdict = self._of_script(policy, request, context)
                 arguments: Mapping[str, object] = {"cmd": request.script, "workdir": request.cwd}
                 if tool != COMMAND_TOOL:  # whatever way a text for the shell comes, the same rules hold
-                    of_command = check_tool(None, COMMAND_TOOL, arguments, self._policy, context)
+                    of_command = check_tool(None, COMMAND_TOOL, arguments, policy, context)
                     verdict = stricter(verdict, of_command, self._session.mode)
             case FeedProgram():
                 arguments = {"program": request.program, "chars": request.text, "cwd": request.cwd}
-                verdict = _of_input(request, check_tool(None, tool, arguments, self._policy, context))
+                verdict = _of_input(request, check_tool(None, tool, arguments, policy, context))
             case CallServer():
-                return check_tool(request.server, request.tool, request.arguments, self._policy, context)
+                return check_tool(request.server, request.tool, request.arguments, policy, context)
             case ChangeFiles():
                 context = replace(context, protected=(*context.protected, *_guarded(request)))
-                verdict = check_files(request.accesses, self._policy, context, outside=Decision.DENY)
+                verdict = check_files(request.accesses, policy, context, outside=Decision.DENY)
                 arguments = {"paths": [path for path, _ in request.accesses]}
             case UseTool():
                 part = Part(
@@ -82,13 +112,16 @@ class Gate:
                 arguments = request.arguments
             case _:
                 assert_never(request)
-        of_tool = check_tool(None, tool, arguments, self._policy, context)
+        of_tool = check_tool(None, tool, arguments, policy, context)
         return stricter(verdict, of_tool, self._session.mode)
 
-    def _of_script(self, request: RunScript, context: CheckContext) -> Verdict:
+    def _of_script(self, policy: Policy, request: RunScript, context: CheckContext) -> Verdict:
         # Not a character between them: the shell reads both as one script, also where a line goes on.
-        verdict = check(request.before + request.script, self._policy, context)
+        facts = self._read(request.before + request.script, context.cwd)
+        verdict = check_facts(facts, policy, context)
         if request.escalate and self._session.mode is not SandboxMode.FULL_ACCESS:
+            if never := self._never_outside(policy, request, verdict):
+                return asks.denied(verdict, request.script, never)
             asked = verdict.confinement
             if asked.sandbox is None:  # where a rule says how it is confined, that holds
                 asked = Confinement(
@@ -98,6 +131,14 @@ class Gate:
             way = 'run it inside the sandbox, or let a rule allow it with `sandbox = "full-access"`'
             verdict = replace(_asked(verdict, request.script, why, way), confinement=asked, scope=Scope.ONCE)
         return verdict
+
+    def _never_outside(self, policy: Policy, request: RunScript, verdict: Verdict) -> str:
+        """Why nobody is asked to let it run outside the sandbox; empty where somebody may be."""
+        if why := self._owner.why_not_outside() or asks.kept_inside(policy, verdict):
+            return why
+        if self._asking.mode is Mode.ON_FAILURE and not request.failed:
+            return "approval_policy is `on-failure`: it runs inside the sandbox first, and may be asked about then"
+        return ""
 
     def _failed(self, tool: str, request: Request, error: Exception) -> Judgement:
         fault = f"it could not be judged ({type(error).__name__}: {error})"

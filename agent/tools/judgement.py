@@ -5,10 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
+from agent.protocol.asking import Ask
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools.base import Request
-from execpolicy.decision import NetworkAccess, Verdict
+from compliance.events import Asked, CommandRead, LookedUp, Situated
+from execpolicy.decision import NetworkAccess, SandboxMode, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a judgement rested on, for the record."""
+
+    asked: Asked
+    situated: Situated
+    would: str  # the decision if the rules in audit mode were enforced, too
+    today: str
+    minute: int
+    commands: tuple[CommandRead, ...]
+    readable: bool
+    lookups: tuple[LookedUp, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +36,31 @@ class Judgement:
     details: JsonObject  # for a machine
     spec: SandboxSpec
     analysed: bool = True  # False: the judging itself failed
+    basis: Basis | None = None
+    kinds: frozenset[Ask] = frozenset()  # what an ask is about
+    person_only: bool = False  # a rule says that a person answers
 
 
 class Judge(Protocol):
     def judge(self, tool: str, request: Request) -> Judgement:
         """The judgement over everything that `request` would do. Never raises."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The most power that the owner of the machine lets anything run with."""
+
+    sandbox: SandboxMode = SandboxMode.FULL_ACCESS
+    network: bool = True
+
+    def why_not_outside(self) -> str:
+        """Why nothing may run outside the sandbox; empty where it may."""
+        if self.sandbox is not SandboxMode.FULL_ACCESS:
+            return f"the owner of this machine lets nothing run with more power than {self.sandbox.value}"
+        if not self.network:
+            return "the owner of this machine keeps the network closed, and outside the sandbox it is open"
+        return ""
 
 
 def confined(session: SandboxSpec, verdict: Verdict, most: Network = Network.FULL) -> SandboxSpec:
