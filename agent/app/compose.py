@@ -35,10 +35,12 @@ from agent.sandbox.spec import SandboxSpec
 from agent.tools.agents import Helpers
 from agent.tools.approval import ApprovalDesk
 from agent.tools.base import Emit, Tool, UseTool
+from agent.tools.deposition import Asker, Witness
 from agent.tools.dispatch import Dispatcher
 from agent.tools.edit import PatchTool
 from agent.tools.gate import Gate
 from agent.tools.image import ImageTool
+from agent.tools.judgement import Judge
 from agent.tools.plan import PlanTool
 from agent.tools.registry import Registry
 from agent.tools.running import RunningCommands
@@ -93,10 +95,14 @@ def _thread(
     model: ModelClient = _model(settings, stack)
     if telemetry is not None:
         model = ObservedModel(model, telemetry)
-    gate = Gate(in_force.policy, policy.context_maker(settings, in_force.files, environment), spec)
+    gate = Witness(
+        lambda rules, context, read: Gate(rules, context, spec, read=read),
+        in_force.policy,
+        policy.context_maker(settings, in_force.files, environment),
+    )
     running = RunningCommands()
 
-    def dispatching(registry: Registry, emit: Emit) -> Dispatcher:
+    def dispatching(registry: Registry, emit: Emit, agent: str = "main") -> Dispatcher:
         return Dispatcher(
             session=stored.thread_id,
             registry=registry,
@@ -105,6 +111,12 @@ def _thread(
             sink=sink,
             sandboxes=sandboxes,
             emit=emit,
+            asker=Asker(
+                agent=agent,
+                model=settings.model_in_force,
+                approval=_approval(settings),
+                policy=policy.digest(in_force.files),
+            ),
         )
 
     def trace(call_id: str) -> str | None:
@@ -237,7 +249,7 @@ def _model(settings: Settings, stack: AsyncExitStack) -> ModelClient:
     return client
 
 
-def _hosted(settings: Settings, gate: Gate, emit: Emit) -> tuple[JsonObject, ...]:
+def _hosted(settings: Settings, gate: Judge, emit: Emit) -> tuple[JsonObject, ...]:
     """What the model service may do by itself. Nobody can judge a search of its own: it is offered, or not."""
     if settings.web_search == "disabled":
         return ()
@@ -286,7 +298,7 @@ def _record(
                 cwd=str(settings.cwd),
                 workspace=str(settings.workspace),
                 sandbox=settings.sandbox.value,
-                approval="user" if settings.interactive else "nobody",
+                approval=_approval(settings),
                 user=_user(),
                 host=platform.node(),
                 resumed=stored.resumed,
@@ -295,7 +307,8 @@ def _record(
         files = tuple(
             audit.PolicyFile(file.path, file.layer.word, file.digest, file.usable) for file in in_force.files
         )
-        sink.record(audit.PolicyLoaded(stored.thread_id, files, in_force.errors))
+        rules = policy.digest(in_force.files)
+        sink.record(audit.PolicyLoaded(stored.thread_id, files, in_force.errors, rules))
     except AuditError as error:
         raise ConfigError(f"the audit record cannot be written: {error}", error.help) from error
     stack.callback(sink.record, audit.SessionEnded(stored.thread_id, "closed"))
@@ -356,6 +369,11 @@ def _bash() -> str:
         if os.access(path, os.X_OK):
             return path
     raise ConfigError("there is no bash on this machine", f"install it as one of: {', '.join(_BASH)}")
+
+
+def _approval(settings: Settings) -> str:
+    """Who answers an ask."""
+    return "user" if settings.interactive else "nobody"
 
 
 def _user() -> str:

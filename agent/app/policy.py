@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from agent.config.model import Settings
 from agent.errors import ConfigError
@@ -55,6 +56,12 @@ def load(settings: Settings) -> PolicyInForce:
         tuple(_line(found) for found in loaded.diagnostics),
         tuple(_warnings(settings, loaded)),
     )
+
+
+def digest(files: tuple[FileUse, ...]) -> str:
+    """One digest over all rules in force: verdicts in the record refer to it."""
+    text = "\n".join(f"{file.layer.word} {file.digest} {file.usable} {file.path}" for file in files)
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _shipped(name: str) -> tuple[PolicySource, ...]:

@@ -32,7 +32,7 @@ _UNTOLD = (TextDelta, MessageDone, ReasoningDone, PlanUpdated, Compacted)
 
 async def run_helper(
     parts: TurnParts,
-    dispatcher: Callable[[Registry, Callable[[Event], None]], Dispatcher],
+    dispatcher: Callable[[Registry, Callable[[Event], None], str], Dispatcher],
     tools: Callable[[RunningCommands], tuple[Tool, ...]],
     name: str,
     message: str,
@@ -49,7 +49,7 @@ async def run_helper(
     shared = [
         tool for tool in parts.dispatcher.registry.tools if tool.name not in names and tool.name not in NAMES
     ]
-    made = dispatcher(Registry((*own, *shared)), emit)
+    made = dispatcher(Registry((*own, *shared)), emit, name)
     history = History()
     turn = Turn(
         replace(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 
 from agent.errors import SandboxUnavailable
 from agent.protocol.approvals import Answer
@@ -14,7 +15,21 @@ from agent.protocol.events import CallFailed, Judged, PatchEnded, Refusal, Statu
 from agent.sandbox.base import Sandbox
 from agent.tools import told
 from agent.tools.approval import Answered, ApprovalDesk
-from agent.tools.base import BadCall, Emit, Grant, Prepared, Ran, ToolCall, ToolResult, subject_of
+from agent.tools.base import (
+    BadCall,
+    CallServer,
+    Emit,
+    FeedProgram,
+    Grant,
+    Prepared,
+    Ran,
+    RunScript,
+    ToolCall,
+    ToolResult,
+    subject_of,
+)
+from agent.tools.denials import sign_of_denial
+from agent.tools.deposition import Asker, decided, overrides
 from agent.tools.judgement import Judge, Judgement
 from agent.tools.registry import Registry
 from compliance import events as audit
@@ -51,6 +66,7 @@ class Dispatcher:
         sink: AuditSink,
         sandboxes: Callable[[SandboxMode], Sandbox],
         emit: Emit,
+        asker: Asker = Asker(),
     ) -> None:
         """`sandboxes` picks a back end, or raises `SandboxUnavailable`."""
         self._session = session
@@ -60,6 +76,8 @@ class Dispatcher:
         self._sink = sink
         self._sandboxes = sandboxes
         self._emit = emit
+        self._asker = asker
+        self._situation = ""  # the last that was recorded
         self._open: set[asyncio.Task[None]] = set()
 
     @property
@@ -101,7 +119,7 @@ class Dispatcher:
             judgement = self._gate.judge(call.name, request)
         verdict = judgement.verdict
         try:
-            self._record(audit.Decided(self._session, call.id, call.name, subject, request.cwd, verdict))
+            self._record_judgement(decided(self._session, call, request, judgement, self._asker), judgement)
         except AuditError as error:
             return self._unrecorded(call, error, prepared)
         self._emit(
@@ -164,12 +182,12 @@ class Dispatcher:
             self._open.add(task)
             task.add_done_callback(self._open.discard)
             return ToolResult(ran.output)
-        return self._ended(call, ran, grant)
+        return self._ended(call, prepared, ran, grant)
 
     async def _follow(self, call: ToolCall, prepared: Prepared, later: Awaitable[Ran], grant: Grant) -> None:
         """Record the end of what ran on after its call was answered."""
         try:
-            self._ended(call, await later, grant)
+            self._ended(call, prepared, await later, grant)
         except Exception as error:  # noqa: BLE001 - a task of its own; its record must not be lost
             try:
                 self._broken(call, prepared, error)
@@ -178,22 +196,38 @@ class Dispatcher:
 
     # --- the ways it ends ---------------------------------------------------------------------
 
-    def _ended(self, call: ToolCall, ran: Ran, grant: Grant) -> ToolResult:
+    def _ended(self, call: ToolCall, prepared: Prepared, ran: Ran, grant: Grant) -> ToolResult:
         stop = ran.status is Status.INTERRUPTED
         output = ran.output
         try:
-            self._record(self._outcome(call, ran, grant))
+            self._record_denial(call, ran, grant)
+            self._record(self._outcome(call, prepared, ran, grant))
         except AuditError as error:
             self._warn_unrecorded(error)
             output += "\n\n" + told.unrecorded("the next call", str(error))
         self._emit(ran.event)
         return ToolResult(output, stop, () if output != ran.output else ran.content)
 
-    def _outcome(self, call: ToolCall, ran: Ran, grant: Grant) -> audit.AuditEvent:
+    def _outcome(self, call: ToolCall, prepared: Prepared, ran: Ran, grant: Grant) -> audit.AuditEvent:
         status = audit.Outcome.TIMED_OUT if ran.timed_out else _OUTCOMES[ran.status]
         if isinstance(ran.event, PatchEnded):
             paths = tuple(change.path for change in ran.event.changes)
             return audit.Patched(self._session, call.id, paths, status)
+        request = prepared.request
+        if not isinstance(request, RunScript | FeedProgram):
+            server, tool = (
+                (request.server, request.tool) if isinstance(request, CallServer) else ("", call.name)
+            )
+            return audit.ToolCalled(
+                self._session,
+                call.id,
+                tool,
+                server,
+                status,
+                ran.seconds,
+                ran.output_sha256,
+                ran.output_bytes,
+            )
         return audit.Ran(
             self._session,
             call.id,
@@ -270,6 +304,26 @@ class Dispatcher:
             reply.message,
             answered.seconds,
         )
+
+    def _record_judgement(self, event: audit.Decided, judgement: Judgement) -> None:
+        """The verdict, before it where it was made, and after it which rules an exception opened."""
+        basis = judgement.basis
+        if basis is not None and basis.situated.id != self._situation:
+            self._record(replace(basis.situated, session=self._session))
+            self._situation = basis.situated.id
+        self._record(event)
+        for override in overrides(event):
+            self._record(override)
+
+    def _record_denial(self, call: ToolCall, ran: Ran, grant: Grant) -> None:
+        told = sign_of_denial(ran)
+        if told is not None:
+            sign, path = told
+            self._record(
+                audit.SandboxDenied(
+                    self._session, call.id, grant.sandbox.name, grant.spec.mode.value, sign, path
+                )
+            )
 
     def _record(self, event: audit.AuditEvent) -> None:
         try:

@@ -119,7 +119,7 @@ def test_a_judging_that_fails_is_a_denial(monkeypatch: pytest.MonkeyPatch) -> No
     def broken(*args: object, **kwargs: object) -> Verdict:
         raise RecursionError("too deep")
 
-    monkeypatch.setattr(gate_module, "check", broken)
+    monkeypatch.setattr(gate_module, "check_facts", broken)
     found = gate().judge("exec_command", RunScript(script="ls", cwd="/ws"))
     assert found.verdict.decision is DENY
     assert not found.analysed

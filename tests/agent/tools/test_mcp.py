@@ -69,7 +69,7 @@ async def test_a_tool_answers_and_is_judged_and_recorded(tmp_path: Path) -> None
     assert judge.judged == [
         CallServer(server="mini", tool="echo", arguments={"text": "hi"}, cwd=str(tmp_path))
     ]
-    assert rig.recorded() == ["Decided", "Ran"]
+    assert rig.recorded() == ["Decided", "ToolCalled"]
     (started,), (ended,) = of(ToolStarted, events), of(ToolEnded, events)
     assert (started.server, started.tool, started.arguments) == ("mini", "echo", {"text": "hi"})
     assert (ended.status, ended.server) == (Status.COMPLETED, "mini")
