@@ -351,6 +351,10 @@ def to_json(event: AuditEvent) -> JsonObject:
     out: JsonObject = {"kind": kind, "session": event.session}
     if event.masked:
         out["masked"] = list(event.masked)
+        if event.mask_key:
+            out["mask_key"] = event.mask_key
+        if isinstance(event, Decided) and event.args_hmac:
+            out["args_hmac"] = event.args_hmac
     out.update(shape.write(event))
     return out
 
@@ -367,5 +371,9 @@ def from_json(data: object) -> AuditEvent:
     fields["session"] = _read_text(data.get("session"))
     if "masked" in data:
         fields["masked"] = _list_of(_read_text)(data["masked"])
+    if "mask_key" in data:
+        fields["mask_key"] = _read_text(data["mask_key"])
+    if shape.cls is Decided and "args_hmac" in data:
+        fields["args_hmac"] = _read_text(data["args_hmac"])
     found: AuditEvent = shape.cls(**fields)
     return found

@@ -65,7 +65,9 @@ class GapKind(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class _Event:
     session: str
-    masked: tuple[str, ...] = field(default=(), kw_only=True)  # where secrets were taken out
+    # Where secrets were taken out, as JSON pointers into the record, and the id of the key of their digests.
+    masked: tuple[str, ...] = field(default=(), kw_only=True)
+    mask_key: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ class Decided(_Event):
     commands: tuple[CommandRead, ...] = ()
     readable: bool = True  # the script was read exactly as bash reads it
     lookups: tuple[LookedUp, ...] = ()
+    args_hmac: str = ""  # keyed digest of the whole subject, where something in it was masked
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,151 +1,245 @@
-"""Takes secrets out of events before anything is written: by their form, and by the values it was told.
+"""Takes secrets out of events, texts and JSON before anybody sees them: by form, by value, and as masks say.
 
-What is taken out leaves `[masked:KIND]`, and the event lists where in `masked`. A secret that is told by
-its surroundings in one field (`--token X`) is taken out of every other field, and of later events, too.
+What is taken out leaves `[masked:KIND]`, and an event lists where, as JSON pointers into its record, in
+`masked`. A secret that is told by its surroundings in one field (`--token X`) is taken out of every other field,
+and of later events, too.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Final, TypeVar, cast
-from urllib.parse import quote, quote_plus
+from operator import attrgetter
+from typing import Any, Final, Protocol, TypeVar, cast
 
-from compliance.events import AuditEvent
-from compliance.secrets import (
-    HINTS,
-    LEAST_VALUE,
-    MARK,
-    NAME_HINTS,
-    Found,
-    find_secrets,
-)
+from compliance.codec import to_json
+from compliance.events import AuditEvent, Decided, LookedUp
+from compliance.known import LEAST_PIECE, Known, as_bytes
+from compliance.secrets import HINTS, LEAST_VALUE, MARK, NAME_HINTS, Found, find_secrets, is_secret_name
 from execpolicy import values
 
 T = TypeVar("T")
-LEAST_PIECE: Final = 8
 MOST_LEARNED: Final = 256
+MOST_CLEAR: Final = 4096  # texts that are remembered to hold no secret
+LONGEST_CLEAR: Final = 2000
+DIGEST: Final = 12  # characters of a keyed digest that a marker shows
 _HINTS: Final = tuple(dict.fromkeys((*NAME_HINTS, *HINTS)))
 _KEPT: Final = frozenset(
-    {"masked", "call", "session", "digest", "output_sha256", "sha256", "layer", "rule_id"}
+    {"masked", "mask_key", "args_hmac", "call", "call_id", "session", "thread_id", "turn_id", "digest"}
+    | {"output_sha256", "sha256", "layer", "rule_id", "policy", "situation"}
 )
 
 
-def spellings(value: str) -> Iterator[str]:
-    """`value` as it may stand in a text: plain, escaped, base64 at any offset, hex, URL-encoded."""
-    yield value
-    yield json.dumps(value)[1:-1]
-    yield from (line for line in value.splitlines() if len(line) >= 16)
-    data = _bytes(value)
-    for offset in range(3):
-        # characters that depend on what stands before or after the value are left out
-        text = base64.b64encode(b"\0" * offset + data)
-        core = text[-(-offset * 8 // 6) : (offset + len(data)) * 8 // 6].decode()
-        if len(core) >= 8:
-            yield core
-            yield core.replace("+", "-").replace("/", "_")
-    for spelled in (data.hex(), quote(data, safe=""), quote(data), quote_plus(data)):
-        yield spelled
-        yield spelled.upper() if spelled == data.hex() else spelled.replace("%2F", "%2f")
+class Hiding(Protocol):
+    """What masks hide in a text: `execpolicy.engine.masks.Masks`."""
+
+    def may(self, lower: str) -> bool: ...
+
+    def find(self, text: str, tool: str | None = None, server: str | None = None) -> Iterable[Any]: ...
+
+    def argument(self, name: str, tool: str | None, server: str | None) -> str | None: ...
 
 
-def _bytes(text: str) -> bytes:
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
+@dataclass(frozen=True, slots=True)
+class MaskKey:
+    """The key of the digests in markers, and the name under which records refer to it."""
+
+    id: str
+    secret: bytes
+
+    def digest(self, text: str) -> str:
+        return hmac.digest(self.secret, as_bytes(text), "sha256").hex()
 
 
 class Redactor:
     """Masks secrets. `values` are secrets known to the caller, taken out in every spelling.
 
-    With `key`, a marker carries a keyed digest, so that equal secrets can be told to be equal.
+    With `key`, a marker carries a keyed digest, so that equal secrets can be told to be equal; without the
+    key it tells nothing about them. `masks` is what rules say.
     """
 
-    def __init__(self, values: Iterable[str] = (), key: bytes | None = None) -> None:
+    def __init__(
+        self, values: Iterable[str] = (), key: MaskKey | None = None, masks: Hiding | None = None
+    ) -> None:
         self._key = key
-        self._needles: dict[str, str] = {}  # spelling -> the secret it stands for
+        self._masks = masks
+        self._known = Known()
         self._learned = 0
+        self._clear: set[str] = set()
         for value in values:
             self.learn(value)
 
     def learn(self, value: str) -> None:
         """Mask `value` from here on, however it is encoded."""
-        if len(value) < LEAST_VALUE or value.startswith(MARK):
-            return
-        for spelled in spellings(value):
-            self._needles.setdefault(spelled, value)
+        if self._known.learn(value):
+            self._clear.clear()
 
-    def text(self, text: str) -> str:
-        """`text` without its secrets."""
-        return self._mask(text, self._find(text))
+    def text(self, text: str, tool: str | None = None, server: str | None = None) -> str:
+        """`text` without its secrets. `tool` is what it is a call of, where that is known."""
+        if tool is None and not self._suspicious(text):
+            return text
+        return self._mask(text, self.find(text, tool, server))
+
+    def beginning(self, text: str) -> int:
+        """Where the end of `text` begins that could be the start of a known value; its length when nowhere."""
+        return self._known.beginning(text)
 
     def event(self, event: AuditEvent) -> AuditEvent:
         """`event` without its secrets; the very same event when there is none."""
-        strings = list(dict.fromkeys(_strings(event)))
-        joined = "\n".join(strings)
-        if not self._suspicious(joined):
+        strings: list[str] = []
+        _collect(event, strings)
+        clear = self._clear
+        fresh = [text for text in dict.fromkeys(strings) if text not in clear]
+        looked_up = any(map(_secret_variable, event.lookups)) if isinstance(event, Decided) else False
+        if not looked_up and not any(map(self._suspicious, fresh)):
+            self._remember_clear(fresh)
             return event
-        found = {text: self._find(text) for text in strings}
-        told = {text[one.start : one.end]: one.kind for text, all in found.items() for one in all}
-        if not told:
+        tool, server = _called(event)
+        cleaned = self._cleaned(event, list(dict.fromkeys(strings)), tool, server)
+        if looked_up and isinstance(cleaned, Decided):
+            cleaned = replace(cleaned, lookups=tuple(map(self._unlooked, cleaned.lookups)))
+        if cleaned is event:
             return event
+        masked = tuple(dict.fromkeys((*event.masked, *_differences(to_json(event), to_json(cleaned), ""))))
+        if self._key is None:
+            return replace(cleaned, masked=masked)
+        if isinstance(event, Decided):
+            cleaned = replace(cast("Decided", cleaned), args_hmac=self._key.digest(event.subject))
+        return replace(cleaned, masked=masked, mask_key=self._key.id)
+
+    def value(self, value: T) -> T:
+        """A value of the program (a frozen class, a tuple, a text) without its secrets."""
+        strings: list[str] = []
+        _collect(value, strings)
+        if not any(map(self._suspicious, dict.fromkeys(strings))):
+            return value
+        return self._cleaned(value, list(dict.fromkeys(strings)), None, None)
+
+    def json(self, value: T, tool: str | None = None, server: str | None = None) -> T:
+        """JSON without its secrets; also what stands under a secret's name, or in an argument that is masked."""
+        return cast("T", self._json(value, "", tool, server))
+
+    # --- finding ----------------------------------------------------------------------------
+
+    def _suspicious(self, text: str) -> bool:
+        if len(text) < 2 or text in self._clear:
+            return False
+        lower = text.lower()
+        if any(hint in lower for hint in _HINTS):
+            return True
+        return (self._masks is not None and self._masks.may(lower)) or self._known.may(text)
+
+    def _remember_clear(self, texts: list[str]) -> None:
+        if len(self._clear) + len(texts) > MOST_CLEAR:
+            self._clear.clear()
+        self._clear.update(text for text in texts if len(text) <= LONGEST_CLEAR)
+
+    def find(self, text: str, tool: str | None = None, server: str | None = None) -> list[Found]:
+        """Every secret in `text`."""
+        lower = text.lower()
+        found = [one for one in find_secrets(text, lower) if MARK not in text[one.start : one.end]]
+        if self._masks is not None and (tool is not None or self._masks.may(lower)):
+            found += [Found(one.start, one.end, one.mask) for one in self._masks.find(text, tool, server)]
+        return found + [one for one, _ in self._known.find(text)]
+
+    def _cleaned(self, value: T, strings: list[str], tool: str | None, server: str | None) -> T:
+        found = {text: self.find(text, tool, server) for text in strings}
+        told = {
+            text[one.start : one.end]: one.kind
+            for text, all_ in found.items()
+            for one in all_
+            if one.end - one.start < 4096
+        }
+        if not told and not any(found.values()):
+            self._remember_clear(strings)
+            return value
         for text in strings:
             found[text] += [one for one in _occurrences(text, told) if one not in found[text]]
             if len(text) >= LEAST_PIECE:  # a word that is a piece of a secret
                 found[text] += [Found(0, len(text), kind) for secret, kind in told.items() if text in secret]
         for secret, kind in told.items():
             self._remember(secret, kind)
-        masked: list[str] = []
 
-        def clean(text: str, where: str) -> str:
-            if not (spots := found[text]):
-                return text
-            masked.extend(f"{where}:{kind}" for kind in dict.fromkeys(one.kind for one in spots))
-            return self._mask(text, spots)
+        def clean(text: str) -> str:
+            spots = found.get(text)
+            return self._mask(text, spots) if spots else text
 
-        cleaned = _rebuild(event, "", clean)
-        return replace(cleaned, masked=tuple(dict.fromkeys((*event.masked, *masked))))
-
-    def _suspicious(self, text: str) -> bool:
-        lower = text.lower()
-        return any(hint in lower for hint in _HINTS) or any(needle in text for needle in self._needles)
-
-    def _find(self, text: str) -> list[Found]:
-        found = list(find_secrets(text, text.lower()))
-        found += _occurrences(text, dict.fromkeys((n for n in self._needles if n in text), "known"))
-        return found
+        return _rebuild(value, clean)
 
     def _remember(self, secret: str, kind: str) -> None:
         """Later events may quote the secret bare. What might be an ordinary word is not remembered."""
         distinct = any(char.isdigit() for char in secret) and any(char.isalpha() for char in secret)
         fits = kind != "known" and distinct and 8 <= len(secret) <= 512
-        if fits and self._learned < MOST_LEARNED and secret not in self._needles:
+        if fits and self._learned < MOST_LEARNED and secret not in self._known:
             self._learned += 1
             self.learn(secret)
+
+    def _unlooked(self, one: LookedUp) -> LookedUp:
+        if not _secret_variable(one) or one.answer is None:
+            return one
+        return replace(one, answer=self._mask(one.answer, [Found(0, len(one.answer), "value")]))
+
+    # --- masking ----------------------------------------------------------------------------
 
     def _mask(self, text: str, found: list[Found]) -> str:
         pieces, at = [], 0
         for start, end, kind in _merged(found):
-            pieces += [text[at:start], MARK, kind]
-            if self._key is not None:
-                secret = self._needles.get(text[start:end], text[start:end])
-                digest = hmac.new(self._key, _bytes(secret), hashlib.sha256)
-                pieces += ["#", digest.hexdigest()[:12]]
-            pieces.append("]")
+            pieces += [text[at:start], self.marker(text[start:end], kind)]
             at = end
         return "".join((*pieces, text[at:]))
+
+    def marker(self, secret: str, kind: str) -> str:
+        """What stands in the place of `secret`."""
+        if self._key is None:
+            return f"{MARK}{kind}]"
+        return f"{MARK}{kind}#{self._key.digest(self._meant(secret, kind))[:DIGEST]}]"
+
+    def _meant(self, secret: str, kind: str) -> str:
+        """The value that a spelling stands for: it has the same digest, however it is written."""
+        if kind != "known":
+            return secret
+        return next((value for _, value in self._known.find(secret)), secret)
+
+    def _json(self, value: object, name: str, tool: str | None, server: str | None) -> object:
+        if isinstance(value, str):
+            if name and is_secret_name(name) and len(value) >= LEAST_VALUE and not value.startswith(MARK):
+                return self.marker(value, "value")
+            return self.text(value)
+        if isinstance(value, list):
+            return [self._json(item, name, tool, server) for item in value]
+        if not isinstance(value, dict):
+            return value
+        found: dict[str, object] = {}
+        for key, inner in value.items():
+            hidden = None if self._masks is None or tool is None else self._masks.argument(key, tool, server)
+            clean = self.text(key)
+            if hidden is not None:
+                text = inner if isinstance(inner, str) else json.dumps(inner)
+                found[clean] = self.marker(text, hidden)
+            else:
+                found[clean] = self._json(inner, key, tool, server)
+        return found
+
+
+def _called(event: AuditEvent) -> tuple[str | None, str | None]:
+    """The tool and the server that an event speaks of, where it says."""
+    if isinstance(event, Decided):
+        asked = event.asked
+        return (asked.tool or event.tool, asked.server or None) if asked is not None else (event.tool, None)
+    return None, None
+
+
+def _secret_variable(one: LookedUp) -> bool:
+    return one.what == "env" and bool(one.answer) and is_secret_name(one.name)
 
 
 def _occurrences(text: str, secrets: dict[str, str]) -> list[Found]:
     found = []
     for secret, kind in secrets.items():
-        if len(secret) < LEAST_VALUE and text != secret:
+        if not secret or (len(secret) < LEAST_VALUE and text != secret):
             continue
         at = text.find(secret)
         while at >= 0:
@@ -159,6 +253,8 @@ def _merged(found: list[Found]) -> list[tuple[int, int, str]]:
     out: list[tuple[int, int, str]] = []
     longest = 0
     for one in sorted(found, key=lambda one: (one.start, -one.end)):
+        if one.start >= one.end:
+            continue
         if out and one.start < out[-1][1]:
             start, end, kind = out[-1]
             if one.end - one.start > longest:
@@ -170,6 +266,33 @@ def _merged(found: list[Found]) -> list[tuple[int, int, str]]:
     return out
 
 
+def _differences(before: object, after: object, pointer: str) -> list[str]:
+    """JSON pointers to the texts that are not the same in both."""
+    if before == after:
+        return []
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [
+            found
+            for key, value in before.items()
+            if key in after
+            for found in _differences(value, after[key], f"{pointer}/{_escaped(key)}")
+        ]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return [
+            found
+            for at, (one, other) in enumerate(zip(before, after, strict=True))
+            for found in _differences(one, other, f"{pointer}/{at}")
+        ]
+    return [pointer]
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+# --- walking ------------------------------------------------------------------------------------
+
+
 @cache
 def _names(kind: type) -> tuple[str, ...]:
     """The fields of a class whose values may hold what a user or a model wrote.
@@ -179,28 +302,48 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(name for name in getattr(kind, "__dataclass_fields__", ()) if name not in _KEPT)
 
 
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _strings(item)
-    else:
-        for name in _names(cast("Any", type(value))):
-            yield from _strings(getattr(value, name))
+@cache
+def _getter(kind: type) -> Callable[[object], tuple[object, ...]]:
+    names = _names(cast("Any", kind))
+    if len(names) > 1:
+        return cast("Callable[[object], tuple[object, ...]]", attrgetter(*names))
+    return lambda value: tuple(getattr(value, name) for name in names)
 
 
-def _rebuild(value: T, where: str, clean: Callable[[str, str], str]) -> T:
-    """`value` with `clean` over each of its strings; `where` is the path of a string in the value."""
+def _collect(value: object, into: list[str]) -> None:
+    """Every text in `value`."""
+    kind = type(value)
+    if kind is str:
+        into.append(cast("str", value))
+    elif kind is tuple or kind is list:
+        for item in cast("tuple[object, ...]", value):
+            _collect(item, into)
+    elif kind is dict:
+        for key, item in cast("dict[object, object]", value).items():
+            _collect(key, into)
+            _collect(item, into)
+    elif kind not in _PLAIN:
+        for item in _getter(cast("Any", kind))(value):
+            if item is not None:
+                _collect(item, into)
+
+
+_PLAIN: Final = frozenset({int, float, bool, type(None), bytes})
+
+
+def _rebuild(value: T, clean: Callable[[str], str]) -> T:
+    """`value` with `clean` over each of its texts."""
     if isinstance(value, str):
-        return cast("T", clean(value, where))
-    if isinstance(value, tuple):
-        return cast("T", tuple(_rebuild(item, f"{where}[{at}]", clean) for at, item in enumerate(value)))
+        return cast("T", clean(value)) if type(value) is str else value
+    if isinstance(value, tuple | list):
+        return cast("T", type(value)(_rebuild(item, clean) for item in value))
+    if isinstance(value, Mapping):
+        return cast("T", {_rebuild(key, clean): _rebuild(item, clean) for key, item in value.items()})
     changed: dict[str, Any] = {}
     for name in _names(cast("Any", type(value))):
         old = getattr(value, name)
-        new = _rebuild(old, f"{where}.{name}" if where else name, clean)
-        if new is not old:
+        new = _rebuild(old, clean)
+        if new is not old and new != old:
             changed[name] = new
     if not changed:
         return value

@@ -1,0 +1,270 @@
+"""Finds values that are known to be secret in texts, however they are written.
+
+A value is looked for as it stands, and with all but letters and digits taken out of both: then quotes that split
+it, line ends, separators and the padding of an encoding do not count. Of encodings those are looked for that a
+command of every machine makes: base64 at any offset, base32, hexadecimal, `rev`; escapes (`\\x41`, `%41`,
+`&#65;`) are undone first.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from compliance.secrets import LEAST_VALUE, MARK, Found
+
+LEAST_LETTERS: Final = 8  # of a value that is looked for among letters and digits alone
+LEAST_PACKED: Final = 7  # of an encoded one: what is left of it, once its edges are cut away
+LEAST_PIECE: Final = 8  # of a value that was cut at an edge
+LEAST_CUT: Final = 12  # length of a value whose pieces are looked for
+
+_OTHERS: Final = bytes(code for code in range(256) if code > 127 or not chr(code).isalnum())
+_RUNS: Final = re.compile(r"[0-9A-Za-z]+")
+_ESCAPE: Final = re.compile(
+    r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)|(?P<hex>(?:(?:\\\\?|0)x[0-9A-Fa-f]{2})+)|\\\\?u\{?(?P<four>[0-9A-Fa-f]{4,6})\}?"
+    r"|\\\\?U(?P<eight>[0-9A-Fa-f]{8})|\\\\?(?P<octal>[0-3][0-7]{2})|&(?:#[xX](?P<sharphex>[0-9A-Fa-f]{1,6})"
+    r"|#(?P<sharp>[0-9]{1,7})|(?P<entity>[A-Za-z]{2,8}));|\\(?P<plain>[\"'\\/ $`!&|;<>(){}*?#~=,:-])"
+)
+_EDGE: Final = re.compile(r"\n|…|\.\.\.|\[")
+
+
+def as_bytes(text: str) -> bytes:
+    """`text` in UTF-8, whatever it holds."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+class Known:
+    """Values, and what stands for one of them in a text."""
+
+    def __init__(self) -> None:
+        self._plain: dict[str, str] = {}  # as it may stand -> the value
+        self._letters: dict[bytes, str] = {}  # letters and digits of it -> the value
+        self._folded: dict[bytes, str] = {}  # the same in lower case
+        self._grams: set[str] = set()
+        self._cut: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._plain)
+
+    def __contains__(self, value: str) -> bool:
+        return value in self._plain
+
+    def learn(self, value: str) -> bool:
+        """Look for `value` from here on; False when it is too short, or known."""
+        if len(value) < LEAST_VALUE or value.startswith(MARK) or value in self._plain:
+            return False
+        for plain in (value, value[::-1], *(line for line in value.splitlines() if len(line) >= 16)):
+            self._plain.setdefault(plain, value)
+        data = as_bytes(value)
+        own = data.translate(None, _OTHERS)
+        if len(own) >= LEAST_LETTERS:
+            for letters in (own, own[::-1]):
+                self._folded.setdefault(letters.lower(), value)
+        for packed in _packed(data):
+            if len(packed) >= LEAST_PACKED:
+                self._letters.setdefault(packed, value)
+        for packed in (data.hex().encode(), *_base32(data)):
+            if len(packed) >= LEAST_PACKED:
+                self._folded.setdefault(packed.lower(), value)
+        if len(value) >= LEAST_CUT and "\n" not in value:
+            self._cut.append(value)
+            self._grams.update(value[at : at + LEAST_PIECE] for at in range(len(value) - LEAST_PIECE + 1))
+        return True
+
+    def may(self, text: str) -> bool:
+        """Whether `find` may find something. False is certain."""
+        if any(plain in text for plain in self._plain) or self._at_edges(text):
+            return True
+        if self._in_letters(as_bytes(text)):
+            return True
+        if ("%" in text or "\\" in text or "&" in text or "0x" in text) and _ESCAPE.search(text):
+            undone = _undone(text)
+            return any(plain in undone for plain in self._plain) or self._in_letters(as_bytes(undone))
+        return False
+
+    def _in_letters(self, data: bytes) -> bool:
+        letters = data.translate(None, _OTHERS)
+        folded = letters.lower()
+        return any(one in letters for one in self._letters) or any(one in folded for one in self._folded)
+
+    def find(self, text: str) -> list[tuple[Found, str]]:
+        """Where a value stands in `text`, and which."""
+        found = [
+            (Found(start, start + len(plain), "known"), value)
+            for plain, value in self._plain.items()
+            for start in _places(text, plain)
+        ]
+        found += self._pieces(text)
+        found += self._spread(text, int)
+        if ("%" in text or "\\" in text or "&" in text or "0x" in text) and _ESCAPE.search(text):
+            undone, starts = _traced(text)
+            for plain, value in self._plain.items():
+                for start in _places(undone, plain):
+                    found.append((Found(starts[start], starts[start + len(plain)], "known"), value))
+            found += self._spread(undone, starts.__getitem__)
+        return found
+
+    def beginning(self, text: str) -> int:
+        """Where in `text` the last part begins that could be the start of a value; its length when nowhere."""
+        best = len(text)
+        for plain in self._plain:
+            least = max(len(text) - len(plain) + 1, 0)
+            at = text.find(plain[0], least)
+            while 0 <= at < best:
+                if plain.startswith(text[at:]):
+                    best = at
+                    break
+                at = text.find(plain[0], at + 1)
+        return best
+
+    def _spread(self, text: str, origin: Callable[[int], int]) -> Iterator[tuple[Found, str]]:
+        letters = as_bytes(text).translate(None, _OTHERS)
+        folded = letters.lower()
+        hits = [
+            (start, start + len(needle), value)
+            for needles, where in ((self._letters, letters), (self._folded, folded))
+            for needle, value in needles.items()
+            for start in _byte_places(where, needle)
+        ]
+        if not hits:
+            return
+        runs: list[int] = []
+        counts: list[int] = []
+        total = 0
+        for run in _RUNS.finditer(text):
+            runs.append(run.start())
+            counts.append(total)
+            total += run.end() - run.start()
+
+        def place(letter: int) -> int:
+            at = bisect_left(counts, letter + 1) - 1
+            return runs[at] + letter - counts[at]
+
+        for start, end, value in hits:
+            yield Found(origin(place(start)), origin(place(end - 1) + 1), "known"), value
+
+    def _at_edges(self, text: str) -> bool:
+        if not self._grams or len(text) < LEAST_PIECE:
+            return False
+        grams = self._grams
+        if text[:LEAST_PIECE] in grams or text[-LEAST_PIECE:] in grams:
+            return True
+        return any(
+            text[at - LEAST_PIECE : at] in grams or text[end : end + LEAST_PIECE] in grams
+            for at, end in ((edge.start(), edge.end()) for edge in _EDGE.finditer(text))
+        )
+
+    def _pieces(self, text: str) -> Iterator[tuple[Found, str]]:
+        """What of a value was left where a text was cut: at its ends, at those of a line, around a mark."""
+        if not self._grams:
+            return
+        edges = [
+            (0, 0),
+            *((edge.start(), edge.end()) for edge in _EDGE.finditer(text)),
+            (len(text), len(text)),
+        ]
+        for before, behind in edges:
+            if before >= LEAST_PIECE and text[before - LEAST_PIECE : before] in self._grams:
+                yield from self._piece(text, before, backward=True)
+            if text[behind : behind + LEAST_PIECE] in self._grams:
+                yield from self._piece(text, behind, backward=False)
+
+    def _piece(self, text: str, edge: int, *, backward: bool) -> Iterator[tuple[Found, str]]:
+        gram = text[edge - LEAST_PIECE : edge] if backward else text[edge : edge + LEAST_PIECE]
+        for value in self._cut:
+            for at in _places(value, gram):
+                if backward:
+                    start = edge - LEAST_PIECE
+                    while at > 0 and start > 0 and text[start - 1] == value[at - 1]:
+                        start, at = start - 1, at - 1
+                    yield Found(start, edge, "known"), value
+                else:
+                    end = LEAST_PIECE
+                    while at + end < len(value) and text[edge + end : edge + end + 1] == value[at + end]:
+                        end += 1
+                    yield Found(edge, edge + end, "known"), value
+
+
+def _packed(data: bytes) -> Iterator[bytes]:
+    """Base64 at each offset, of the bytes and of their UTF-16, without what depends on the neighbours."""
+    for raw in (data, data.decode("utf-8", "replace").encode("utf-16-le", "surrogatepass")):
+        for offset in range(3):
+            text = base64.b64encode(b"\0" * offset + raw)
+            core = text[-(-offset * 8 // 6) : (offset + len(raw)) * 8 // 6]
+            yield core.translate(None, _OTHERS)
+
+
+def _base32(data: bytes) -> Iterator[bytes]:
+    for offset in range(5):
+        text = base64.b32encode(b"\0" * offset + data)
+        yield text[-(-offset * 8 // 5) : (offset + len(data)) * 8 // 5]
+
+
+def _places(text: str, needle: str) -> Iterator[int]:
+    at = text.find(needle)
+    while at >= 0:
+        yield at
+        at = text.find(needle, at + len(needle))
+
+
+def _byte_places(text: bytes, needle: bytes) -> Iterator[int]:
+    at = text.find(needle)
+    while at >= 0:
+        yield at
+        at = text.find(needle, at + len(needle))
+
+
+def _undo(escape: re.Match[str]) -> str:
+    kind = escape.lastgroup
+    written = escape[kind] if kind else ""
+    match kind:
+        case "percent":
+            return bytes.fromhex(written.replace("%", "")).decode("utf-8", "replace")
+        case "hex":
+            digits = re.sub(r"\\*x|0x", "", written)
+            return bytes.fromhex(digits).decode("utf-8", "replace") if len(digits) % 2 == 0 else written
+        case "octal":
+            return chr(int(written, 8))
+        case "sharp":
+            return _char(int(written))
+        case "four" | "eight" | "sharphex":
+            return _char(int(written, 16))
+        case "entity":
+            from html.entities import html5  # late: two thousand names that few texts use
+
+            return html5.get(f"{written};", escape[0])
+        case _:
+            return written
+
+
+def _char(code: int) -> str:
+    return chr(code) if code <= 0x10FFFF else "\ufffd"
+
+
+def _undone(text: str) -> str:
+    return _ESCAPE.sub(_undo, text)
+
+
+def _traced(text: str) -> tuple[str, array[int]]:
+    """`text` without its escapes, and for each place in it the place it comes from."""
+    pieces: list[str] = []
+    starts = array("l")
+    at = 0
+    for escape in _ESCAPE.finditer(text):
+        pieces.append(text[at : escape.start()])
+        starts.extend(range(at, escape.start()))
+        undone = _undo(escape)
+        pieces.append(undone)
+        width = escape.end() - escape.start()
+        starts.extend(escape.start() + index * width // max(len(undone), 1) for index in range(len(undone)))
+        at = escape.end()
+    pieces.append(text[at:])
+    starts.extend(range(at, len(text) + 1))
+    return "".join(pieces), starts

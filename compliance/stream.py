@@ -1,0 +1,78 @@
+"""Takes secrets out of a text that comes in pieces: what could still become one waits for the next piece.
+
+Only the last word waits, or a row of lines that look like an encoding; so nobody notices.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from compliance.redact import Redactor
+from compliance.secrets import MARK
+
+CONTEXT: Final = 512  # characters that were shown and may tell what the next ones are
+CARRY: Final = 8192  # that may wait
+_BLOB: Final = re.compile(r"(?:[A-Za-z0-9+/=_-]{16,200}[ \t]*\r?\n)*\S*\Z")
+_NAMING: Final = re.compile(r"[\w\"'-]+[ \t]*[:=]?[ \t]*[\"']?\Z")
+_END: Final = "-----END"
+
+
+class Stream:
+    """One text, piece by piece. What `feed` and `finish` give is the whole without its secrets."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._before = ""  # shown already
+        self._held = ""
+        self._inside = ""  # the kind of a secret that has begun and not ended
+
+    def feed(self, text: str) -> str:
+        """Take a piece; what can be shown now."""
+        self._held += text
+        return self._shown(final=False)
+
+    def finish(self) -> str:
+        """What waited; the text is over."""
+        return self._shown(final=True)
+
+    def _shown(self, *, final: bool) -> str:
+        if self._inside:
+            end = self._held.find(_END)
+            if end < 0:
+                self._held = "" if final else self._held[-len(_END) :]
+                return ""
+            self._held, self._inside = self._held[end:], ""
+        whole, known = self._before + self._held, len(self._before)
+        stop = len(whole) if final else max(self._safe(whole), known)
+        found = sorted(self._redactor.find(whole), key=lambda one: one.start)
+        if not final:
+            for one in reversed(found):
+                if one.kind == "private-key" and one.end == len(whole):
+                    self._inside = one.kind
+                    stop = len(whole)
+                elif one.start < stop < one.end or one.end == len(whole):
+                    stop = min(stop, max(one.start, known))
+        if stop <= known and len(self._held) > CARRY:
+            stop = len(whole)  # whatever it is, it is not held for ever
+        pieces, at = [], known
+        for one in found:
+            if one.end <= at or one.start >= stop or MARK in whole[one.start : one.end]:
+                continue
+            start = max(one.start, at)
+            pieces += [whole[at:start], self._redactor.marker(whole[one.start : one.end], one.kind)]
+            at = min(one.end, stop)
+        pieces.append(whole[at:stop])
+        self._before, self._held = whole[max(0, stop - CONTEXT) : stop], whole[stop:]
+        if self._inside:
+            self._before = ""
+        return "".join(pieces)
+
+    def _safe(self, whole: str) -> int:
+        """Where what has to wait begins."""
+        blob = _BLOB.search(whole, max(0, len(whole) - CARRY))
+        at = blob.start() if blob else len(whole)
+        naming = _NAMING.search(whole[max(0, at - 200) : at])
+        if naming is not None:
+            at = max(0, at - 200) + naming.start()
+        return min(at, self._redactor.beginning(whole))
