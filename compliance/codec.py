@@ -289,6 +289,7 @@ _KINDS: Final = {
             _text("scope"),
             _text("until"),
             _texts("rules"),
+            _text("review"),
         ],
     ),
     "revoked": Shape(Revoked, [*map(_text, ("rule", "scope", "path", "by", "text"))]),

@@ -203,6 +203,7 @@ class Approved(_Event):
     scope: str = ""  # how far a yes reaches: once, session, project, user
     until: str = ""  # last day of a lasting yes
     rules: tuple[str, ...] = ()  # ids of the rules that it made
+    review: str = ""  # what a reviewer said who left the answer to a person
 
 
 @dataclass(frozen=True, slots=True)

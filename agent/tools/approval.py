@@ -1,4 +1,4 @@
-"""Asks a person, one question at a time, and remembers what was granted for the session."""
+"""Asks a reviewer or a person, one question at a time, and remembers what was granted for longer."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Protocol
 
-from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest
-from agent.protocol.events import ApprovalAnswered, ApprovalAsked
+from agent.approvals.answers import Reviewer
+from agent.errors import ApprovalError
+from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest, Offer, Offers
+from agent.protocol.asking import AskPolicy, Mode
+from agent.protocol.events import ApprovalAnswered, ApprovalAsked, Warned
 from agent.tools.base import (
     CallServer,
     ChangeFiles,
@@ -30,6 +34,29 @@ class Answered:
     reply: ApprovalReply
     seconds: float
     remembered: bool = False
+    rules: tuple[str, ...] = ()  # ids of the rules that the yes made
+    until: str = ""  # their last day
+    review: str = ""  # what a reviewer said who left it to a person
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Nobody answered, and why."""
+
+    why: str
+    review: str = ""
+
+
+class Lasting(Protocol):
+    """What a yes may be kept for, and where."""
+
+    def offers(self, tool: str, request: Request, judgement: Judgement) -> Offers:
+        """What is on offer. Never raises; may take a moment."""
+        ...
+
+    def keep(self, answer: Answer, offer: Offer, asked: ApprovalRequest, approver: str) -> tuple[str, ...]:
+        """Keep what was shown, and nothing more; the ids of the rules. Raises `ApprovalError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +72,21 @@ class _Grant:
 class ApprovalDesk:
     """The asks of one session. Several calls may ask at once; a person sees one after the other."""
 
-    def __init__(self, emit: Emit, *, attended: bool) -> None:
-        """`attended`: somebody is there to answer."""
+    def __init__(
+        self,
+        emit: Emit,
+        *,
+        attended: bool,
+        policy: AskPolicy = AskPolicy(),
+        reviewer: Reviewer | None = None,
+        lasting: Lasting | None = None,
+    ) -> None:
+        """`attended`: a person is there to answer."""
         self.attended = attended
+        self.policy = policy
         self._emit = emit
+        self._reviewer = reviewer
+        self._lasting = lasting
         self._turn = asyncio.Lock()
         self._numbers = count(1)
         self._asking = 0
@@ -58,35 +96,55 @@ class ApprovalDesk:
         self._asked_seconds = 0.0
 
     @property
+    def asks_after_failure(self) -> bool:
+        """What the sandbox made fail may be asked about, and somebody can answer."""
+        return self.policy.mode is Mode.ON_FAILURE and (self.attended or self._reviewer is not None)
+
+    @property
     def seconds_waited(self) -> float:
         """How long all in all a question has been open. Time that no time-out of a turn may count."""
         running = 0.0 if self._asking_since is None else time.monotonic() - self._asking_since
         return self._asked_seconds + running
 
-    async def ask(self, call_id: str, tool: str, request: Request, judgement: Judgement) -> Answered | None:
-        """The answer; None when nobody can be asked. Cancelling it takes the question back."""
+    async def ask(
+        self, call_id: str, tool: str, request: Request, judgement: Judgement
+    ) -> Answered | Unanswered:
+        """The answer. Cancelling it takes the question back."""
+        if why := self.policy.refuses(judgement.kinds):
+            return Unanswered(why)
         key = _Grant(tool, subject_of(request), request.cwd, judgement.verdict)
         started = time.monotonic()
         if found := self._remembered(key, started):
             return found
+        question = self._question(call_id, tool, request, judgement)
+        review = await self._reviewed(question, judgement)
+        if isinstance(review, ApprovalReply):
+            self._emit(ApprovalAnswered(review, call_id))
+            return Answered(review, time.monotonic() - started)
         if not self.attended:
-            return None
+            return Unanswered("nobody can be asked in this run", review)
         self._asking += 1
         try:
             async with self._turn:
                 # Somebody may have said yes for the session to the same question meanwhile.
                 if found := self._remembered(key, started):
                     return found
-                reply = await self._put(call_id, tool, request, judgement)
+                offers = Offers()
+                if self._lasting is not None:
+                    offers = await asyncio.to_thread(self._lasting.offers, tool, request, judgement)
+                question = replace(question, offers=offers, advice=review, waiting=self._asking - 1)
+                reply = await self._put(question)
         finally:
             self._asking -= 1
-        if reply.answer is Answer.SESSION:
-            if _offer(request, judgement.verdict):
-                self._grants[key] = reply
+        answered = Answered(reply, time.monotonic() - started, review=review)
+        answered = self._kept(answered, question)
+        if answered.reply.answer is Answer.SESSION:
+            if question.session_grant:
+                self._grants[key] = answered.reply
             else:
-                reply = replace(reply, answer=Answer.YES)
-        self._emit(ApprovalAnswered(reply, call_id))
-        return Answered(reply, time.monotonic() - started)
+                answered = replace(answered, reply=replace(reply, answer=Answer.YES))
+        self._emit(ApprovalAnswered(answered.reply, call_id))
+        return answered
 
     def answer(self, reply: ApprovalReply) -> bool:
         """Hand in an answer. False: no such question is open."""
@@ -100,8 +158,8 @@ class ApprovalDesk:
         reply = self._grants.get(key)
         return None if reply is None else Answered(reply, time.monotonic() - started, remembered=True)
 
-    async def _put(self, call_id: str, tool: str, request: Request, judgement: Judgement) -> ApprovalReply:
-        question = ApprovalRequest(
+    def _question(self, call_id: str, tool: str, request: Request, judgement: Judgement) -> ApprovalRequest:
+        return ApprovalRequest(
             id=f"ask-{next(self._numbers)}",
             call_id=call_id,
             tool=tool,
@@ -113,8 +171,24 @@ class ApprovalDesk:
             explanation=judgement.explanation,
             details=judgement.details,
             diff=request.diff if isinstance(request, ChangeFiles) else "",
-            waiting=self._asking - 1,
         )
+
+    async def _reviewed(self, question: ApprovalRequest, judgement: Judgement) -> ApprovalReply | str:
+        """The answer of the reviewer, or what it said who left it to a person."""
+        reviewer = self._reviewer
+        if reviewer is None:
+            return ""
+        if judgement.person_only:
+            return f"{reviewer.name} was not asked: a rule says that a person answers"
+        review = await reviewer.review(question)
+        if review.allow is None:
+            return f"{reviewer.name} left it to a person: {review.reason}"
+        answer = Answer.YES if review.allow else Answer.NO
+        return ApprovalReply(
+            request_id=question.id, answer=answer, message=review.reason, approver=reviewer.name
+        )
+
+    async def _put(self, question: ApprovalRequest) -> ApprovalReply:
         future: asyncio.Future[ApprovalReply] = asyncio.get_running_loop().create_future()
         self._open[question.id] = future
         self._asking_since = time.monotonic()
@@ -125,6 +199,23 @@ class ApprovalDesk:
             del self._open[question.id]
             self._asked_seconds += time.monotonic() - self._asking_since
             self._asking_since = None
+
+    def _kept(self, answered: Answered, question: ApprovalRequest) -> Answered:
+        """`answered`, with its rules stored where it is to last; a yes for once where it cannot."""
+        reply = answered.reply
+        if reply.answer not in (Answer.PROJECT, Answer.USER):
+            return answered
+        once = replace(answered, reply=replace(reply, answer=Answer.YES))
+        offer = next((one for one in question.offers.of(reply.answer) if one.wide is reply.wide), None)
+        if offer is None or self._lasting is None:
+            self._emit(Warned("the yes holds for this call only: a lasting one was not on offer"))
+            return once
+        try:
+            rules = self._lasting.keep(reply.answer, offer, question, reply.approver)
+        except ApprovalError as error:
+            self._emit(Warned(f"the yes holds for this call only: {error}", error.help))
+            return once
+        return replace(answered, rules=rules, until=offer.ends)
 
 
 def _offer(request: Request, verdict: Verdict) -> str:

@@ -14,7 +14,8 @@ from agent.protocol.approvals import Answer
 from agent.protocol.events import CallFailed, Judged, PatchEnded, Refusal, Status, Warned
 from agent.sandbox.base import Sandbox
 from agent.tools import told
-from agent.tools.approval import Answered, ApprovalDesk
+from agent.tools.again import Again, blocked
+from agent.tools.approval import Answered, ApprovalDesk, Unanswered
 from agent.tools.base import (
     BadCall,
     CallServer,
@@ -48,9 +49,12 @@ _OUTCOMES = {
 _REPLIES = {
     Answer.YES: audit.Reply.YES,
     Answer.SESSION: audit.Reply.SESSION,
+    Answer.PROJECT: audit.Reply.PROJECT,
+    Answer.USER: audit.Reply.USER,
     Answer.NO: audit.Reply.NO,
     Answer.STOP: audit.Reply.STOP,
 }
+_SCOPES = {Answer.SESSION: "session", Answer.PROJECT: "project", Answer.USER: "user"}
 
 
 class Dispatcher:
@@ -154,17 +158,17 @@ class Dispatcher:
         request = prepared.request
         answered = await self._desk.ask(call.id, call.name, request, judgement)
         self._record(self._approved(call, answered))
-        if answered is None:
-            text = told.unanswered(call.name, request, judgement)
+        if isinstance(answered, Unanswered):
+            text = told.unanswered(call.name, request, judgement, answered.why)
             return self._refused(call, prepared, Refusal.NOBODY, text)
         match answered.reply.answer:
-            case Answer.YES | Answer.SESSION:
+            case Answer.YES | Answer.SESSION | Answer.PROJECT | Answer.USER:
                 return await self._granted(call, prepared, judgement)
             case Answer.NO:
-                text = told.declined(call.name, answered.reply)
+                text = told.declined(call.name, answered.reply, judgement.verdict)
                 return self._refused(call, prepared, Refusal.PERSON, text)
             case Answer.STOP:
-                text = told.declined(call.name, answered.reply)
+                text = told.declined(call.name, answered.reply, judgement.verdict)
                 return self._refused(call, prepared, Refusal.PERSON, text, stop=True)
 
     async def _granted(self, call: ToolCall, prepared: Prepared, judgement: Judgement) -> ToolResult:
@@ -182,7 +186,15 @@ class Dispatcher:
             self._open.add(task)
             task.add_done_callback(self._open.discard)
             return ToolResult(ran.output)
-        return self._ended(call, prepared, ran, grant)
+        result = self._ended(call, prepared, ran, grant)
+        if self._desk.asks_after_failure and (sign := blocked(call, prepared.request, ran, grant.spec)):
+            return await self._outside(call, prepared, result, sign)
+        return result
+
+    async def _outside(self, call: ToolCall, prepared: Prepared, inside: ToolResult, sign: str) -> ToolResult:
+        """The sandbox made it fail: the same line once more, for a run outside."""
+        again = await self._judged(replace(call, id=f"{call.id}:outside"), Again.of(prepared, sign))
+        return ToolResult(told.outside(inside.output, sign, again.output), again.stop)
 
     async def _follow(self, call: ToolCall, prepared: Prepared, later: Awaitable[Ran], grant: Grant) -> None:
         """Record the end of what ran on after its call was answered."""
@@ -292,10 +304,12 @@ class Dispatcher:
 
     # --- the record ---------------------------------------------------------------------------
 
-    def _approved(self, call: ToolCall, answered: Answered | None) -> audit.Approved:
-        if answered is None:
-            return audit.Approved(self._session, call.id, audit.Reply.UNATTENDED, "")
+    def _approved(self, call: ToolCall, answered: Answered | Unanswered) -> audit.Approved:
+        if isinstance(answered, Unanswered):
+            nobody = audit.Reply.UNATTENDED
+            return audit.Approved(self._session, call.id, nobody, "", answered.why, review=answered.review)
         reply = answered.reply
+        granted = reply.answer.granted
         return audit.Approved(
             self._session,
             call.id,
@@ -303,6 +317,10 @@ class Dispatcher:
             reply.approver,
             reply.message,
             answered.seconds,
+            scope=_SCOPES.get(reply.answer, "once") if granted else "",
+            until=answered.until,
+            rules=answered.rules,
+            review=answered.review,
         )
 
     def _record_judgement(self, event: audit.Decided, judgement: Judgement) -> None:

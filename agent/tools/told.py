@@ -23,12 +23,13 @@ def denied(tool: str, request: Request, judgement: Judgement) -> str:
     )
 
 
-def unanswered(tool: str, request: Request, judgement: Judgement) -> str:
-    """It needs a yes and nobody can give one."""
+def unanswered(
+    tool: str, request: Request, judgement: Judgement, why: str = "nobody can be asked in this run"
+) -> str:
+    """It needs a yes and nobody gives one; `why` says who does not."""
     verdict = judgement.verdict
     return _joined(
-        f"{tool} rejected: {_named(request, verdict)} needs the user's approval, and nobody can be asked in "
-        f"this run: {_reasons(verdict)}",
+        f"{tool} rejected: {_named(request, verdict)} needs the user's approval, and {why}: {_reasons(verdict)}",
         f"The way that is open: {verdict.suggest}" if verdict.suggest else "",
         f"Nearest allowed command: {verdict.nearest}" if verdict.nearest else "",
         "It was not run. Do without it, or tell the user at the end what has to be run by hand or allowed "
@@ -36,10 +37,24 @@ def unanswered(tool: str, request: Request, judgement: Judgement) -> str:
     )
 
 
-def declined(tool: str, reply: ApprovalReply) -> str:
-    """A person said no."""
+def declined(tool: str, reply: ApprovalReply, verdict: Verdict) -> str:
+    """Somebody said no: what they said, why they were asked, and what is open instead."""
     words = f": {reply.message}" if reply.message else ""
-    return f"{tool} rejected by the user{words}\nIt was not run."
+    who = "the reviewer" if reply.approver.startswith(("command:", "model:")) else "the user"
+    return _joined(
+        f"{tool} rejected by {who}{words}",
+        f"It was asked about because: {_reasons(verdict)}",
+        f"The way that is open: {verdict.suggest}" if verdict.suggest else "",
+        f"Nearest allowed command: {verdict.nearest}" if verdict.nearest else "",
+        "It was not run. Do not try to get the same effect in another way.",
+    )
+
+
+def outside(inside: str, sign: str, again: str) -> str:
+    """It failed inside the sandbox, and was asked about for a run outside."""
+    return (
+        f"{inside}\n\nThe sandbox kept it from something ({_clipped(sign)}). Asked to run outside:\n{again}"
+    )
 
 
 def flawed(tool: str, flaw: str, verdict: Verdict) -> str:
