@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from types import FrameType
 
 from agent.process.guards import standing
-from agent.process.spawn import handed
-from agent.sandbox.base import Launch
+from agent.process.spawn import closing, handed
+from agent.sandbox.base import Door, Launch
 
 _GRACE = 2.0
 
 
-def run_attached(launch: Launch) -> int:
+def run_attached(launch: Launch, door: Door | None = None) -> int:
     """Run `launch` to its end; its exit status, 128 + n for a signal. Nothing else is inherited.
 
     An interrupt or TERM that arrives here ends the command first.
     """
-    with standing(launch.guards), _ending_well():
-        with handed(launch) as (argv, descriptors):
+    with standing(launch.guards), _ending_well(), closing(door):
+        with handed(launch, door) as (argv, descriptors):
             process = subprocess.Popen(
                 argv,
                 cwd=launch.cwd,

@@ -14,8 +14,8 @@ import time
 
 from agent.process.guards import standing
 from agent.process.output import Capture
-from agent.process.spawn import Child, OnOutput, Outcome, handed
-from agent.sandbox.base import Launch
+from agent.process.spawn import Child, OnOutput, Outcome, closing, handed
+from agent.sandbox.base import Door, Launch
 
 _ROWS, _COLUMNS = 24, 200
 _WRITE_SECONDS = 10.0  # for a program that does not read
@@ -57,6 +57,7 @@ class Session:
         self._writer = writer
         self._cleanup = cleanup
         self._task: asyncio.Task[None] | None = None
+        self._door: Door | None = None
         self._started = started
         self._timed_out = False
         self._begun = False
@@ -73,6 +74,7 @@ class Session:
         terminal: bool = False,
         on_output: OnOutput | None = None,
         limit: int = 1 << 20,
+        door: Door | None = None,
     ) -> Session:
         """Start it, for at most `seconds`. `terminal`: it writes to one. Raises OSError when it cannot start."""
         started = time.monotonic()
@@ -81,9 +83,11 @@ class Session:
             undo.push(cleanup)
             cleanup.enter_context(standing(launch.guards))
             tee = _Tee(limit)
-            child, writer = _child(launch, tee, source, terminal, on_output)
+            cleanup.enter_context(closing(door))
+            child, writer = _child(launch, tee, source, terminal, on_output, door)
             undo.pop_all()
         session = cls(child, tee, writer, cleanup, started)
+        session._door = door
         session._task = asyncio.create_task(session._live(seconds))
         return session
 
@@ -110,6 +114,10 @@ class Session:
         capture = self._tee.fresh()
         text, omitted = capture.kept()
         return text, omitted, capture.size
+
+    def news(self) -> tuple[str, ...]:
+        """What is to be told about its network, since the last time."""
+        return () if self._door is None else self._door.news()
 
     async def write(self, data: bytes) -> bool:
         """Hand it input. False: it did not take all of it in time, or it takes none."""
@@ -172,7 +180,12 @@ class Session:
 
 
 def _child(
-    launch: Launch, tee: Capture, source: Input, terminal: bool, on_output: OnOutput | None
+    launch: Launch,
+    tee: Capture,
+    source: Input,
+    terminal: bool,
+    on_output: OnOutput | None,
+    door: Door | None,
 ) -> tuple[Child, int | None]:
     """The process, and the descriptor that its input is written to."""
     ours: list[int] = []
@@ -198,7 +211,7 @@ def _child(
         if writer is not None:
             ours.append(writer)
             os.set_blocking(writer, False)
-        with handed(launch) as (argv, descriptors):
+        with handed(launch, door) as (argv, descriptors):
             process = subprocess.Popen(
                 argv,
                 cwd=launch.cwd,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from agent.process.guards import standing
 from agent.process.output import Capture
-from agent.sandbox.base import Launch
+from agent.sandbox.base import Door, Launch
 from execpolicy.values import frozen
 
 _GRACE = 1.0  # from TERM to KILL
@@ -39,15 +39,20 @@ class Outcome:
 
 
 async def run(
-    launch: Launch, *, timeout: float, on_output: OnOutput | None = None, limit: int = 1 << 20
+    launch: Launch,
+    *,
+    timeout: float,
+    on_output: OnOutput | None = None,
+    limit: int = 1 << 20,
+    door: Door | None = None,
 ) -> Outcome:
     """Run `launch` and wait for its end. Raises OSError when it cannot be started at all.
 
     When the time is up, or the task is cancelled, the whole process group gets TERM and then KILL.
     """
     started = time.monotonic()
-    with standing(launch.guards):
-        child = _start(launch, Capture(limit), on_output)
+    with standing(launch.guards), closing(door):
+        child = _start(launch, Capture(limit), on_output, door)
         timed_out = False
         try:
             try:
@@ -65,10 +70,10 @@ async def run(
     return child.outcome(timed_out=timed_out, seconds=time.monotonic() - started)
 
 
-def _start(launch: Launch, capture: Capture, on_output: OnOutput | None) -> Child:
+def _start(launch: Launch, capture: Capture, on_output: OnOutput | None, door: Door | None) -> Child:
     reader, writer = os.pipe()
     try:
-        with handed(launch) as (argv, descriptors):
+        with handed(launch, door) as (argv, descriptors):
             process = subprocess.Popen(
                 argv,
                 cwd=launch.cwd,
@@ -90,18 +95,47 @@ def _start(launch: Launch, capture: Capture, on_output: OnOutput | None) -> Chil
 
 
 @contextlib.contextmanager
-def handed(launch: Launch) -> Iterator[tuple[list[str], list[int]]]:
-    """Descriptors that read what the launch hands over, and the arguments that name them."""
+def handed(launch: Launch, door: Door | None = None) -> Iterator[tuple[list[str], list[int]]]:
+    """Descriptors that read what the launch hands over, and the arguments that name them.
+
+    At the end, when the child has been started, its `door` is opened. Raises ValueError where one is missing.
+    """
+    if launch.doorway is not None and door is None:
+        raise ValueError("the child waits for its network, and nobody would make it")
     argv, descriptors = list(launch.argv), list[int]()
+    ours: list[int] = []
     try:
         for place, data in launch.handed:
             descriptor = _readable(data)
             descriptors.append(descriptor)
             argv[place] = str(descriptor)
+        if launch.doorway is not None:
+            told, tells = os.pipe()
+            ours.append(told)
+            descriptors.append(tells)
+            waits, hold = os.pipe()
+            ours.append(hold)
+            descriptors.append(waits)
+            for place, descriptor in zip(launch.doorway, (tells, waits), strict=True):
+                argv[place] = str(descriptor)
         yield argv, descriptors
+        if door is not None and ours:
+            told, hold = ours
+            ours.clear()
+            door.open(told, hold)
     finally:
-        for descriptor in descriptors:
+        for descriptor in (*descriptors, *ours):
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def closing(door: Door | None) -> Iterator[None]:
+    """Afterwards the door is closed."""
+    try:
+        yield
+    finally:
+        if door is not None:
+            door.close()
 
 
 def _readable(data: bytes) -> int:

@@ -34,6 +34,10 @@ class Door(Protocol):
         """The child has ended: nothing of its network may be left. May be called twice, and unopened."""
         ...
 
+    def news(self) -> tuple[str, ...]:
+        """Lines for the person and the model about what was not let through, since this was last asked."""
+        ...
+
 
 class Sandbox(Protocol):
     @property

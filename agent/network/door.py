@@ -1,0 +1,126 @@
+"""The proxy of one command: listens inside its network, serves what comes, and ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+
+from agent.network import socks, tunnel
+from agent.network.base import SOCKS, SOCKS_UDP, Ruling, Target
+from agent.network.dial import Streams
+from agent.network.guard import Flow, Guard, Refusal
+from agent.network.rooms import NoRoom, Rooms
+from execpolicy.decision import Decision
+
+
+class ProxyDoor:
+    """A `Door`. Needs a running event loop."""
+
+    def __init__(self, rooms: Rooms, guard: Guard) -> None:
+        self._rooms = rooms
+        self._guard = guard
+        self._standing: asyncio.Task[None] | None = None
+        self._server: asyncio.Server | None = None
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._closed = False
+
+    def open(self, told: int, hold: int) -> None:
+        self._standing = asyncio.get_running_loop().create_task(self._stand(told, hold))
+
+    def close(self) -> None:
+        self._closed = True
+        if self._standing is not None:
+            self._standing.cancel()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for task, writer in tuple(self._clients.items()):
+            task.cancel()
+            writer.transport.abort()
+        self._guard.close()
+
+    def news(self) -> tuple[str, ...]:
+        return self._guard.news()
+
+    async def _stand(self, told: int, hold: int) -> None:
+        """Until the listener stands, the child waits. Without one it runs, and reaches nothing."""
+        with os.fdopen(hold, "wb", buffering=0) as release:
+            try:
+                listener = await self._rooms.listener(told)
+                await self.serve(listener)
+            except (NoRoom, OSError) as error:
+                self._guard.note(f"there is no proxy, and so no network: {error}")
+            else:
+                with contextlib.suppress(OSError):  # the child has ended already
+                    release.write(b"\n")
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Serve on `listener` from now on."""
+        self._server = await asyncio.start_server(
+            self._arrived, sock=listener, limit=self._guard.bounds.chunk, start_serving=True
+        )
+
+    def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed or len(self._clients) >= self._guard.bounds.connections:
+            writer.transport.abort()
+            return
+        task = asyncio.get_running_loop().create_task(self._client(reader, writer))
+        self._clients[task] = writer
+        task.add_done_callback(self._clients.pop)
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(self._guard.bounds.head_seconds):
+                first = await reader.readexactly(1)
+            if first[0] in (4, socks.VERSION):
+                await self._socks(first[0], (reader, writer))
+            else:
+                from agent.network.http import converse
+
+                await converse((reader, writer), self._guard, first)
+            writer.close()
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            writer.transport.abort()
+        except Exception as error:  # noqa: BLE001 - a client is a task of its own, and what it sends is foreign
+            writer.transport.abort()
+            self._guard.note(f"a connection broke: {type(error).__name__}: {error}")
+        finally:
+            if not writer.is_closing():
+                writer.transport.abort()
+
+    async def _socks(self, version: int, client: Streams) -> None:
+        reader, writer = client
+        try:
+            async with asyncio.timeout(self._guard.bounds.head_seconds):
+                wish = await socks.read_wish(version, reader, writer)
+        except socks.Unfit as error:
+            writer.write(error.answer)
+            return
+        if wish.udp:
+            self._no_datagrams(wish)
+            writer.write(socks.Reply.NO_COMMAND.message)
+            return
+        found = await self._guard.connect(wish.host, wish.port, SOCKS)
+        if isinstance(found, Refusal):
+            reply = socks.Reply.UNREACHABLE if found.failed else socks.Reply.REFUSED
+            writer.write(reply.message)
+            return
+        try:
+            writer.write(socks.Reply.DONE.message)
+            await tunnel.relay(client, found, self._guard, b"", self._inside)
+        finally:
+            self._guard.ended(found)
+
+    async def _inside(self, client: Streams, flow: Flow, first: bytes) -> None:
+        from agent.network.http import converse
+
+        await converse(client, self._guard, first, flow)
+
+    def _no_datagrams(self, wish: socks.Wish) -> None:
+        why = "datagrams are not passed on"
+        host = wish.host if wish.host not in ("0.0.0.0", "::", "") else "0.0.0.0"
+        target = self._guard.target(host, wish.port or 1, SOCKS_UDP)
+        if isinstance(target, Target):
+            self._guard.refuse(target, Ruling(decision=Decision.DENY, reason=why), why, "use TCP")
