@@ -197,11 +197,15 @@ def _run(words: list[str]) -> int:
 def _folder(name: str, words: list[str]) -> int:
     """A command that has commands of its own; each room brings its own."""
     if name == "policy" and words[:1] == ["check"]:
+        from agent.cli.asked import settings_of
         from execpolicy.cli.check import check_quickly
 
-        status = check_quickly(words[1:])  # the usual question is answered without a command line library
+        status = check_quickly(
+            words[1:], settings_of
+        )  # the usual question is answered without a command line library
         if status is not None:
             return status
+    known: object = None  # what the commands are told beside their words
     match name:
         case "login":
             from agent.cli.login import login
@@ -218,7 +222,10 @@ def _folder(name: str, words: list[str]) -> int:
         case "config":
             from agent.cli.config import app
         case "policy":
+            from agent.cli.asked import settings_of
             from execpolicy.cli import app
+
+            known = settings_of
         case "audit":
             from compliance.cli import app
         case "sandbox":
@@ -229,7 +236,7 @@ def _folder(name: str, words: list[str]) -> int:
             from agent.cli.sessions import app
     import typer
 
-    return invoke(typer.main.get_command(app), words, f"agent {name}")
+    return invoke(typer.main.get_command(app), words, f"agent {name}", known)
 
 
 def build(function: Callable[..., None], epilog: str | None = None) -> Any:
@@ -244,8 +251,8 @@ def build(function: Callable[..., None], epilog: str | None = None) -> Any:
     return typer.main.get_command(app)
 
 
-def invoke(command: Any, words: list[str], name: str) -> int:
-    """Run `command`; wrong usage is told in one line and a hint."""
+def invoke(command: Any, words: list[str], name: str, known: object = None) -> int:
+    """Run `command`, which finds `known` in its context; wrong usage is told in one line and a hint."""
     import typer
 
     from agent.cli.report import FAILED, report, tell
@@ -275,7 +282,7 @@ def invoke(command: Any, words: list[str], name: str) -> int:
         if one.callback is not None:
             one.callback = told_apart(one.callback)
     try:
-        result = command.main(args=words, prog_name=name, standalone_mode=False)
+        result = command.main(args=words, prog_name=name, standalone_mode=False, obj=known)
     except usage_error as error:
         context = error.ctx
         return _wrong_usage(error, context.command_path if context is not None else name)

@@ -14,6 +14,7 @@ from agent.config.tables import FileLayer, Problem, TableReader
 from agent.errors import ConfigError
 
 MOST_BYTES = 1 << 20
+MOST_DOTS = 1_000  # of one line: the time to read a key grows with the square of its parts
 _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?\Z")
 _KEY = re.compile(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
 
@@ -52,6 +53,11 @@ def read_toml(path: Path) -> tuple[str, dict[str, object]]:
         raise ConfigError(f"`{path}` is larger than {MOST_BYTES} bytes", "it is not a configuration file")
     try:
         text = raw.decode("utf-8-sig")
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.count(".") > MOST_DOTS:
+                raise ConfigError(
+                    f"{path}:{number}: more than {MOST_DOTS} dots in one line", "see docs/reference/config.md"
+                )
         table = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise ConfigError(f"`{path}` is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
@@ -69,9 +75,11 @@ def read_override(text: str, base: Path) -> FileLayer:
     if not equals:
         raise ConfigError(f"`-c {text}` has no `=`", "write `-c key=value`")
     try:
+        if text.count(".") > MOST_DOTS:
+            raise tomllib.TOMLDecodeError
         path = _path(name)
-    except tomllib.TOMLDecodeError:
-        raise ConfigError(f"`{name}` in `-c {text}` is no key", "write `-c key=value`") from None
+    except (tomllib.TOMLDecodeError, RecursionError):
+        raise ConfigError(f"`{name[:100]}` in `-c {text[:200]}` is no key", "write `-c key=value`") from None
     if path[0] == PROJECTS:
         raise ConfigError(f"unknown key `{name}` in `-c {text}`", "trust is a matter of your own config.toml")
     try:

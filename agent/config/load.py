@@ -70,6 +70,53 @@ def load_settings(
 
     What the owner of the machine requires stands above all of them.
     """
+    found = read_layers(flags, environ, start, requirements)
+    entries = found.entries
+    key = find_key(entries, found.about, environ, lambda: Credentials(found.home).get(provider_name(entries)))
+    headers, secrets = headers_of(found.about, environ)
+    values: dict[str, Any] = {name: entry.value for name, entry in entries.items()}
+    origins = {field.name: "default" for field in fields(Settings)}
+    origins |= {name: entry.origin for name, entry in entries.items()}
+    origins |= {"agent_home": "environment AGENT_HOME" if environ.get("AGENT_HOME") else "default"}
+    origins |= {"api_key": key.origin, "profile": found.profile.origin if found.profile else "default"}
+    del origins["origins"], origins["secrets"]
+    if key.variable:
+        values["env_key"] = key.variable
+    return Settings(
+        agent_home=found.home,
+        cwd=found.cwd,
+        workspace=found.workspace,
+        trusted=found.trusted,
+        api_key=key.value,
+        headers=headers,
+        secrets=(*filter(None, (key.value,)), *secrets),
+        interactive=flags.interactive and values.get("approval_policy") != "never",
+        ephemeral=flags.ephemeral,
+        profile=str(found.profile.value) if found.profile else "",
+        origins=MappingProxyType(origins),
+        servers=found.servers,
+        most_sandbox=found.most_sandbox,
+        **values,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """All layers put together, before a key is looked for."""
+
+    cwd: Path
+    home: Path
+    workspace: Path
+    trusted: bool
+    entries: Mapping[str, Entry]  # by field of Settings
+    about: Mapping[str, Entry]  # the chosen provider
+    profile: Entry | None
+    servers: tuple[McpServer, ...]
+    most_sandbox: SandboxMode
+
+
+def read_layers(flags: Flags, environ: Mapping[str, str], start: Path, requirements: Path = PLACE) -> Layers:
+    """What `load_settings` goes by. Raises `AgentError`."""
     cwd = _working_folder(flags.cwd, start)
     home = home_folder(environ, start)
     workspace = find_workspace(cwd, home)
@@ -90,31 +137,16 @@ def load_settings(
     _add_flags(entries, flags, start, cwd)
     required = read_requirements(requirements)
     required.apply(entries, _DEFAULTS)
-    key = find_key(entries, about, environ, lambda: Credentials(home).get(provider_name(entries)))
-    headers, secrets = headers_of(about, environ)
-    values: dict[str, Any] = {name: entry.value for name, entry in entries.items()}
-    origins = {field.name: "default" for field in fields(Settings)}
-    origins |= {name: entry.origin for name, entry in entries.items()}
-    origins |= {"agent_home": "environment AGENT_HOME" if environ.get("AGENT_HOME") else "default"}
-    origins |= {"api_key": key.origin, "profile": profile.origin if profile else "default"}
-    del origins["origins"], origins["secrets"]
-    if key.variable:
-        values["env_key"] = key.variable
-    return Settings(
-        agent_home=home,
+    return Layers(
         cwd=cwd,
+        home=home,
         workspace=workspace,
         trusted=trusted,
-        api_key=key.value,
-        headers=headers,
-        secrets=(*filter(None, (key.value,)), *secrets),
-        interactive=flags.interactive and values.get("approval_policy") != "never",
-        ephemeral=flags.ephemeral,
-        profile=str(profile.value) if profile else "",
-        origins=MappingProxyType(origins),
+        entries=entries,
+        about=about,
+        profile=profile,
         servers=_servers(user, overrides),
         most_sandbox=required.most_sandbox,
-        **values,
     )
 
 

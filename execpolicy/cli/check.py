@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from execpolicy.cli.asked import Asked, Format, codex_words, quickly
-from execpolicy.cli.place import Place, context_of, failed, load
+from execpolicy.cli.place import Place, SettingsOf, context_of, failed, load, no_settings
 from execpolicy.decision import Decision, Verdict
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.policy import Policy
@@ -17,13 +17,13 @@ FAILED: Final = 1
 USAGE: Final = 2
 
 
-def check_quickly(words: Sequence[str]) -> int | None:
+def check_quickly(words: Sequence[str], settings_of: SettingsOf = no_settings) -> int | None:
     """The exit status of `policy check WORDS`; None when the words are not of a usual form."""
     codex = codex_words(words)
     if codex is not None:
         return check_as_codex(codex)
     asked = quickly(words)
-    return None if asked is None else answer(asked)
+    return None if asked is None else answer(asked, settings_of)
 
 
 def check_as_codex(words: Sequence[str]) -> int:
@@ -33,24 +33,34 @@ def check_as_codex(words: Sequence[str]) -> int:
     return main(list(words))
 
 
-def answer(asked: Asked) -> int:
+def answer(asked: Asked, settings_of: SettingsOf = no_settings) -> int:
     """Print the answer; the exit status is 0 allow, 10 ask, 11 deny, 1 failed."""
     place = Place.of(asked.folder)
     if place is None:
         failed(asked.format, f"`{asked.folder}` is no folder")
         return FAILED
+    given = settings_of(place)
+    if isinstance(given, str):
+        failed(asked.format, given)
+        return FAILED
     loaded = load(asked, place)
     if loaded is None:
         return FAILED
+    context = context_of(asked, place, loaded, given)
     if asked.stdin:
         from execpolicy.cli.batch import answer_lines
 
         def elsewhere(folder: str) -> CheckContext:
             there = Place.at(folder, place.home)
-            return context_of(asked, there, loaded)
+            said = settings_of(there)
+            if isinstance(said, str):
+                from execpolicy.cli.jsonlines import BadLine
 
-        return answer_lines(loaded.policy, context_of(asked, place, loaded), elsewhere)
-    verdict = verdict_of(asked, loaded.policy, context_of(asked, place, loaded))
+                raise BadLine(said)
+            return context_of(asked, there, loaded, said)
+
+        return answer_lines(loaded.policy, context, elsewhere)
+    verdict = verdict_of(asked, loaded.policy, context)
     show(verdict, asked.format)
     return STATUS[verdict.decision]
 

@@ -75,6 +75,7 @@ def policy() -> None:
 
 @app.command("check", cls=CheckCommand, context_settings=WORDS, epilog=EPILOG)
 def check_command(
+    context: typer.Context,
     words: Words = None,
     rules: Rules = None,
     profiles: Profiles = None,
@@ -86,12 +87,15 @@ def check_command(
 ) -> None:
     """Say what the rules decide about a command. One word that is no program's name is read as a script."""
     from execpolicy.cli.check import answer
+    from execpolicy.cli.place import no_settings
 
-    raise typer.Exit(answer(_asked(words, rules, profiles, folder, form, script, stdin, facts)))
+    asked = _asked(words, rules, profiles, folder, form, script, stdin, facts)
+    raise typer.Exit(answer(asked, context.obj or no_settings))
 
 
 @app.command("explain", context_settings=WORDS, epilog=EPILOG)
 def explain_command(
+    context: typer.Context,
     words: Words = None,
     rules: Rules = None,
     profiles: Profiles = None,
@@ -102,8 +106,10 @@ def explain_command(
 ) -> None:
     """Say what the rules decide about a command, and why other rules did not speak."""
     from execpolicy.cli.explain import explain
+    from execpolicy.cli.place import no_settings
 
-    raise typer.Exit(explain(_asked(words, rules, profiles, folder, form, script, False, facts)))
+    asked = _asked(words, rules, profiles, folder, form, script, False, facts)
+    raise typer.Exit(explain(asked, context.obj or no_settings))
 
 
 add_to(app)

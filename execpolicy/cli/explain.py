@@ -7,7 +7,7 @@ import json
 from execpolicy.bundle.session import with_tool_rules
 from execpolicy.cli.asked import Asked, Format
 from execpolicy.cli.check import FAILED, STATUS
-from execpolicy.cli.place import Place, context_of, failed, load
+from execpolicy.cli.place import Place, SettingsOf, context_of, failed, load, no_settings
 from execpolicy.diagnostics import printable
 from execpolicy.engine.check import check_facts
 from execpolicy.engine.explain import lines, to_json
@@ -15,16 +15,20 @@ from execpolicy.engine.trace import NearMiss, near_misses
 from execpolicy.shell.analyse import analyse, analyse_argv
 
 
-def explain(asked: Asked) -> int:
+def explain(asked: Asked, settings_of: SettingsOf = no_settings) -> int:
     """Print the trace; the exit status is that of `check`."""
     place = Place.of(asked.folder)
     if place is None:
         failed(asked.format, f"`{asked.folder}` is no folder")
         return FAILED
+    given = settings_of(place)
+    if isinstance(given, str):
+        failed(asked.format, given)
+        return FAILED
     loaded = load(asked, place)
     if loaded is None:
         return FAILED
-    policy, context = loaded.policy, context_of(asked, place, loaded)
+    policy, context = loaded.policy, context_of(asked, place, loaded, given)
     script = asked.read_as_script
     facts = analyse(script, cwd=context.cwd) if script is not None else analyse_argv(asked.words)
     asked_about = asked.words if script is None else script

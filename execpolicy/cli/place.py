@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from execpolicy.cli.asked import Asked, Format
@@ -46,6 +46,25 @@ class Place:
         from execpolicy.bundle.machine import workspace_of
 
         return Place(folder, workspace_of(folder, home), home)
+
+
+@frozen(kw_only=True)
+class Given:
+    """What the settings of the agent say of the commands of a place."""
+
+    sandbox: SandboxMode = SandboxMode.WORKSPACE_WRITE
+    network: bool = False
+    writable: tuple[str, ...] = ()  # beside the workspace and the temporary folders
+
+
+_NOTHING = Given()
+# The settings of a place; a sentence where they cannot be used.
+SettingsOf = Callable[["Place"], "Given | str"]
+
+
+def no_settings(place: Place) -> Given | str:
+    """For who asks the policy alone: what holds where nobody says anything."""
+    return Given()
 
 
 def load(asked: Asked, place: Place) -> Loaded | None:
@@ -97,8 +116,8 @@ def tell(diagnostics: Sequence[Diagnostic], form: Format, *, fatal: bool) -> Non
         print(f"{errors} error{'s' if errors > 1 else ''} in rule files", file=sys.stderr)
 
 
-def context_of(asked: Asked, place: Place, loaded: Loaded) -> CheckContext:
-    """What the agent would know there, with the settings that hold where nobody says anything.
+def context_of(asked: Asked, place: Place, loaded: Loaded, given: Given = _NOTHING) -> CheckContext:
+    """What the agent would know there.
 
     Facts of one run, `interactive`, `approval_policy` and `model`, are not known unless they are given: then no
     allow relies on them and no deny is switched off by them.
@@ -109,6 +128,9 @@ def context_of(asked: Asked, place: Place, loaded: Loaded) -> CheckContext:
         folder=place.folder,
         workspace=place.workspace,
         agent_home=place.home,
+        sandbox=given.sandbox,
+        network=given.network,
+        writable=given.writable,
         rule_files=tuple(file.path for file in loaded.files),
     )
     facts: dict[str, FactValue] = {}

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.app import policy
+from agent.cli.asked import settings_of
+from agent.cli.main import main
 from agent.config.load import Flags, load_settings
 from agent.tools.base import RunScript
 from agent.tools.gate import Gate
@@ -81,14 +83,58 @@ def checked(folder: Path, script: str, *facts: str) -> dict[str, object]:
     place = Place.of(asked.folder)
     assert place is not None
     loaded = load(asked, place)
+    given = settings_of(place)
     assert loaded is not None
-    return to_json(verdict_of(asked, loaded.policy, context_of(asked, place, loaded)))
+    assert not isinstance(given, str), given
+    return to_json(verdict_of(asked, loaded.policy, context_of(asked, place, loaded, given)))
 
 
 @pytest.mark.parametrize("folder", [".", "sub"])
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_both_say_the_same(project: Path, folder: str, script: str) -> None:
     assert checked(project / folder, script) == told(project / folder, script)
+
+
+CONFIGS = [
+    pytest.param('sandbox_mode = "read-only"\n', "", id="mode"),
+    pytest.param('sandbox_mode = "danger-full-access"\n', "", id="codex-word"),
+    pytest.param('"s\\u0061ndbox_mode" = "read-only"\n', "", id="written-otherwise"),
+    pytest.param("[sandbox_workspace_write]\nnetwork_access = true\n", "", id="network"),
+    pytest.param('sandbox_workspace_write = { writable_roots = ["{outside}"] }\n', "", id="roots"),
+    pytest.param('profile = "p"\n[profiles.p]\nsandbox_mode = "read-only"\n', "", id="profile"),
+    pytest.param('[profiles.p]\nsandbox_mode = "read-only"\n', "", id="profile-not-chosen"),
+    pytest.param(
+        '[projects."{project}"]\ntrust_level = "trusted"\n', 'sandbox_mode = "read-only"\n', id="project"
+    ),
+    pytest.param("", 'sandbox_mode = "read-only"\n', id="project-not-trusted"),
+    pytest.param('model = "m"\n', "", id="nothing-about-it"),
+]
+
+
+@pytest.mark.parametrize(("config", "of_project"), CONFIGS)
+@pytest.mark.parametrize("script", ["make all", "echo x > ../outside/y", "echo x > y", "git status"])
+def test_both_go_by_the_settings(project: Path, config: str, of_project: str, script: str) -> None:
+    (project.parent / "outside").mkdir()
+    (project / ".agent").mkdir()
+    (project / ".agent" / "config.toml").write_text(of_project)
+    config = config.replace("{outside}", str(project.parent / "outside")).replace("{project}", str(project))
+    (project.parent / "home" / "config.toml").write_text(config)
+    for folder in (project, project / "sub"):
+        assert checked(folder, script) == told(folder, script)
+
+
+@pytest.mark.parametrize(
+    "words", [["git", "status"], ["--script", "git status"], ["--fact", "a=b", "git", "status"]]
+)
+@pytest.mark.parametrize("command", ["check", "explain"])
+def test_settings_that_stop_a_run_stop_the_question(
+    project: Path, command: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project.parent / "home" / "config.toml").write_text('sandbox_mod = "read-only"\n')
+    assert main(["policy", command, "-C", str(project), *words]) == 1
+    assert "did you mean `sandbox_mode`?" in capsys.readouterr().err
+    (project.parent / "home" / "config.toml").write_text('sandbox_mode = "read-only"\nmodel = "m"\n')
+    assert main(["policy", command, "-C", str(project), *words]) == 0
 
 
 @pytest.mark.parametrize("interactive", [True, False])

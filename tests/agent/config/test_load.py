@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.config.layers import read_file, read_override
 from agent.config.load import Flags, ensure_home, load_settings
 from agent.config.model import Settings
 from agent.errors import AgentError, ConfigError, UsageError
@@ -262,3 +263,14 @@ def test_an_address_that_no_request_can_go_to_is_told(place: Place, url: str) ->
 def test_text_that_no_request_can_carry_is_told(place: Place) -> None:
     with pytest.raises(UsageError, match="must be text"):
         place.load(Flags(model="m\udcff"))
+
+
+@pytest.mark.parametrize(
+    "text", ["a." * 100_000 + "b = 1", "[" + "a." * 100_000 + "b]", "x = " + "{" + "a." * 50_000 + "b=1}"]
+)
+def test_a_key_of_very_many_parts_is_told_at_once(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.toml").write_text(f'model = "m"\n{text}\n')
+    with pytest.raises(ConfigError, match=r"config\.toml:2: more than 1000 dots in one line"):
+        read_file(tmp_path / "config.toml", project=False)
+    with pytest.raises(ConfigError, match="is no key"):
+        read_override("a." * 60_000 + "b=1", tmp_path)

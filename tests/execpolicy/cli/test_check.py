@@ -300,7 +300,7 @@ def test_both_readers_of_the_words_agree(words: list[str]) -> None:
         return
     heard: list[Asked] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("execpolicy.cli.check.answer", lambda one: heard.append(one) or 0)
+        patch.setattr("execpolicy.cli.check.answer", lambda one, _: heard.append(one) or 0)
         done = CliRunner().invoke(app, ["check", *words])
     assert done.exit_code == 0, done.output
     assert heard == [asked]
