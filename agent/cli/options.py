@@ -124,7 +124,18 @@ WorktreeOption = Annotated[
 ApprovalOption = Annotated[
     Approval | None,
     typer.Option(
-        "--ask-for-approval", "-a", metavar="WHEN", help="never: refuse what would be asked.", hidden=True
+        "--ask-for-approval",
+        "-a",
+        metavar="WHEN",
+        help="What reaches a person: on-request (default), untrusted, on-failure or never.",
+    ),
+]
+ApproveWith = Annotated[
+    str | None,
+    typer.Option(
+        "--approve-with",
+        metavar="WHO",
+        help="Who answers an ask before a person does: a command, model or model:NAME.",
     ),
 ]
 FullAuto = Annotated[
@@ -196,6 +207,7 @@ class Shared:
     config: Override = None
     profile: Profile = None
     approval: ApprovalOption = None
+    approve_with: ApproveWith = None
     full_auto: FullAuto = False
     bypass: Bypass = False
     search: Search = False
@@ -220,6 +232,7 @@ class Shared:
             base_url=self.base_url,
             sandbox=sandbox_mode(sandbox.value) if sandbox else None,
             approval=approval.value if approval else None,
+            reviewer=self.approve_with,
             web_search="live" if self.search else None,
             local=local.value if local else None,
             policy_files=tuple(self.policy or ()),

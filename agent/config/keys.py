@@ -18,6 +18,7 @@ class Kind(enum.Enum):
     PATHS = "a list of paths"
     SANDBOX = "read-only, workspace-write or full-access"
     CHOICE = "one of its choices"
+    APPROVAL = "on-request, untrusted, on-failure, never, or { granular = { KIND = true, ... } }"
     TEXTS = "a table of header names and texts"
 
 
@@ -142,9 +143,46 @@ KEYS = (
     Key(
         name="approval_policy",
         field="approval_policy",
-        kind=Kind.CHOICE,
-        choices=("on-request", "never", "untrusted", "on-failure"),
-        about="`never`: what would be asked is refused; the others: a person is asked what the policy asks",
+        kind=Kind.APPROVAL,
+        about="what reaches a person or a reviewer, see [approvals](approvals.md#policies)",
+    ),
+    Key(
+        name="approvals.expire_days",
+        field="approval_days",
+        kind=Kind.INTEGER,
+        least=1,
+        most=3650,
+        about="how long a lasting yes holds",
+    ),
+    Key(
+        name="approvals.reviewer",
+        field="reviewer",
+        kind=Kind.TEXT,
+        about="who answers an ask before a person does: a command, `model` or `model:NAME`; as `--approve-with`",
+    ),
+    Key(
+        name="approvals.reviewer_timeout_ms",
+        field="reviewer_seconds",
+        kind=Kind.MILLISECONDS,
+        least=1,
+        most=600_000,
+        about="time that the reviewer has for one answer",
+    ),
+    Key(
+        name="approvals.reviewer_max_requests",
+        field="reviewer_requests",
+        kind=Kind.INTEGER,
+        least=1,
+        most=100_000,
+        about="how often it is asked in one session",
+    ),
+    Key(
+        name="approvals.reviewer_max_tokens",
+        field="reviewer_tokens",
+        kind=Kind.INTEGER,
+        least=1000,
+        most=1_000_000_000,
+        about="tokens that a model as reviewer may use in one session",
     ),
     Key(
         name="fail_on",
@@ -245,6 +283,13 @@ KEYS = (
         least=1 << 20,
         most=1 << 50,
         about="quota of the audit record; unset: none",
+    ),
+    Key(
+        name="redact.output",
+        field="redact_output",
+        kind=Kind.CHOICE,
+        choices=("terminal", "all"),
+        about="`all`: secrets are masked in `--json` too; records, traces, exports and the terminal have none",
     ),
 )
 

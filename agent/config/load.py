@@ -40,6 +40,7 @@ class Flags:
     base_url: str | None = None
     sandbox: SandboxMode | None = None
     approval: str | None = None
+    reviewer: str | None = None
     web_search: str | None = None
     local: str | None = None  # a model service of this machine
     policy_files: tuple[str, ...] = ()
@@ -96,6 +97,7 @@ def load_settings(
         origins=MappingProxyType(origins),
         servers=found.servers,
         most_sandbox=found.most_sandbox,
+        most_network=found.most_network,
         **values,
     )
 
@@ -113,6 +115,7 @@ class Layers:
     profile: Entry | None
     servers: tuple[McpServer, ...]
     most_sandbox: SandboxMode
+    most_network: bool
 
 
 def read_layers(flags: Flags, environ: Mapping[str, str], start: Path, requirements: Path = PLACE) -> Layers:
@@ -147,6 +150,7 @@ def read_layers(flags: Flags, environ: Mapping[str, str], start: Path, requireme
         profile=profile,
         servers=_servers(user, overrides),
         most_sandbox=required.most_sandbox,
+        most_network=required.most_network,
     )
 
 
@@ -256,6 +260,7 @@ def _add_flags(entries: dict[str, Entry], flags: Flags, start: Path, cwd: Path) 
         ("--model", "model", flags.model),
         ("--base-url", "base_url", flags.base_url),
         ("--ask-for-approval", "approval_policy", flags.approval),
+        ("--approve-with", "reviewer", flags.reviewer),
         ("--search", "web_search", flags.web_search),
     ):
         if given is not None:

@@ -50,13 +50,19 @@ class Settings:
     # what commands may do
     sandbox: SandboxMode = SandboxMode.WORKSPACE_WRITE
     most_sandbox: SandboxMode = SandboxMode.FULL_ACCESS  # no rule and no yes gives more
+    most_network: bool = True  # False: no rule and no yes opens the network
     network: bool = False
     writable: tuple[Path, ...] = ()  # beside the workspace and the temporary folders
     policy_files: tuple[Path, ...] = ()  # rule files named for this run
     rules_profile: str = ""  # profile of shipped rules named for this run
     command_seconds: float = 600.0  # time-out of a command that names none
     interactive: bool = False  # somebody can answer an ask
-    approval_policy: str = "on-request"
+    approval_policy: str = "on-request"  # as `agent.protocol.asking.read_policy` takes it
+    approval_days: int = 90  # that a lasting yes holds
+    reviewer: str = ""  # who answers an ask before a person does
+    reviewer_seconds: float = 60.0
+    reviewer_requests: int = 100  # in one session
+    reviewer_tokens: int = 500_000  # in one session, of a model
     fail_on: str = "never"  # when `agent exec` fails though its task was done
 
     # bounds
@@ -69,6 +75,7 @@ class Settings:
 
     audit_mode: str = "required"
     audit_bytes: int = 0  # quota of the audit record; 0: none
+    redact_output: str = "terminal"  # terminal | all: where secrets are masked beside records and exports
 
     servers: tuple[McpServer, ...] = ()  # MCP servers whose tools the model gets
     profile: str = ""  # the profile in force

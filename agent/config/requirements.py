@@ -48,10 +48,20 @@ class Requirements:
 
     @property
     def most_sandbox(self) -> SandboxMode:
-        """The most power that anything may run with, also by a rule or with a yes."""
+        """The most power that anything may run with, also by a rule or with a yes.
+
+        Outside the sandbox the network is open, so an owner who keeps it closed keeps everything inside.
+        """
         given = self.fixed.get("sandbox")
         values = self.allowed.get("sandbox", _ORDER) if given is None else (given.value,)
-        return max((SandboxMode(value) for value in values), key=_ORDER.index)
+        most = max((SandboxMode(value) for value in values), key=_ORDER.index)
+        return most if self.most_network else min(most, SandboxMode.WORKSPACE_WRITE, key=_ORDER.index)
+
+    @property
+    def most_network(self) -> bool:
+        """Whether a rule or a yes may open the network."""
+        given = self.fixed.get("network")
+        return given is None or given.value is not False
 
     def _contrary(self, name: str, given: Entry, what: str) -> ConfigError:
         key = next((key.name for key in KEYS if key.field == name), name)

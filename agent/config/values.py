@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.config.keys import Key, Kind
+from agent.protocol.asking import AskPolicy, granular, read_policy
 from execpolicy.decision import SandboxMode
 from execpolicy.values import frozen
 
@@ -46,6 +47,8 @@ def read_value(key: Key, raw: object, base: Path) -> Value | Bad:
             return mode if mode is not None else _bad(key, raw)
         case Kind.CHOICE:
             return raw if isinstance(raw, str) and raw in key.choices else _bad(key, raw)
+        case Kind.APPROVAL:
+            return _approval(key, raw)
         case Kind.TEXTS:
             if not isinstance(raw, dict) or not all(
                 _HEADER.fullmatch(name) and isinstance(one, str) and one.isprintable()
@@ -67,6 +70,16 @@ def read_value(key: Key, raw: object, base: Path) -> Value | Bad:
             if not key.least <= raw <= key.most:
                 return _range(key, raw)
             return raw / 1000
+
+
+def _approval(key: Key, raw: object) -> str | Bad:
+    if isinstance(raw, dict):
+        found = granular(raw)
+        return found.text if isinstance(found, AskPolicy) else Bad(found)
+    try:
+        return read_policy(raw).text if isinstance(raw, str) else _bad(key, raw)
+    except ValueError:
+        return _bad(key, raw)
 
 
 def _is_unicode(text: str) -> bool:
