@@ -10,8 +10,10 @@ from compliance.events import (
     Approved,
     AuditEvent,
     BundleChanged,
+    Connected,
     Decided,
     Gap,
+    LinkEnd,
     Outcome,
     Overridden,
     Patched,
@@ -104,6 +106,13 @@ def to_ecs(record: Record, event: AuditEvent, started: SessionStarted | None) ->
             if event.path:
                 found["file"] = _file(event.path)
             labels |= {"sandbox": event.sandbox, "mode": event.mode}
+        case Connected():
+            refused = event.outcome is LinkEnd.REFUSED
+            about |= {"category": ["network"], "type": ["denied" if refused else "connection"]}
+            about |= {"outcome": "failure" if event.why else "success", "reason": event.why}
+            there = _filled({"domain": event.host, "ip": event.address})
+            found["destination"] = there | {"port": event.port}
+            labels |= {"protocol": event.protocol, "rules": " ".join(event.rules)}
         case Patched():
             about |= {"category": ["file"], "type": ["change"]}
             about["outcome"] = _OUTCOMES.get(event.status, "unknown")

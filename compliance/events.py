@@ -254,6 +254,35 @@ class SandboxDenied(_Event):
     path: str = ""  # what it was about, where that is known
 
 
+class LinkEnd(enum.Enum):
+    """What became of a connection."""
+
+    OPENED = "opened"  # it stands; another record says how it ended
+    CLOSED = "closed"
+    REFUSED = "refused"
+    FAILED = "failed"  # allowed, and the other side could not be reached
+    CUT = "cut"  # it was not what it said it is, stood idle, or its command ended
+
+
+@dataclass(frozen=True, slots=True)
+class Connected(_Event):
+    """A command reached another machine through the proxy, or was kept from it."""
+
+    call: str
+    host: str
+    port: int
+    protocol: str  # http | https | socks5_tcp | socks5_udp
+    address: str  # the one that the connection was pinned to; empty: none was made
+    decision: str  # of the rules and the person together: allow | deny
+    rules: tuple[str, ...]
+    outcome: LinkEnd
+    why: str
+    bytes_up: int
+    bytes_down: int
+    seconds: float
+    count: int = 1  # of refusals that were alike
+
+
 @dataclass(frozen=True, slots=True)
 class BundleChanged(_Event):
     """A step in the life of a bundle of rules on this machine."""
@@ -323,6 +352,7 @@ AuditEvent = (
     | Ran
     | ToolCalled
     | SandboxDenied
+    | Connected
     | Patched
     | Refused
     | BundleChanged

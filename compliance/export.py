@@ -20,8 +20,10 @@ from compliance.events import (
     Approved,
     AuditEvent,
     BundleChanged,
+    Connected,
     Decided,
     Gap,
+    LinkEnd,
     Overridden,
     Patched,
     PolicyLoaded,
@@ -163,6 +165,10 @@ def _told(event: AuditEvent) -> dict[str, str]:
         case SandboxDenied():
             told = {"call": event.call, "outcome": "sandbox denied", "by": event.sandbox}
             return told | {"subject": event.path, "reason": event.sign}
+        case Connected():
+            told = {"call": event.call, "outcome": event.outcome.value, "decision": event.decision}
+            subject = f"{event.host}:{event.port}"
+            return told | {"subject": subject, "rules": " ".join(event.rules), "reason": event.why}
         case Situated():
             return {"subject": event.workspace, "reason": f"sandbox {event.sandbox}, situation {event.id}"}
         case BundleChanged():
@@ -192,6 +198,8 @@ def _severity(event: AuditEvent) -> int:
             return {Decision.ALLOW: 1, Decision.ASK: 3, Decision.DENY: 6}[event.verdict.decision]
         case Refused() | SandboxDenied():
             return 6
+        case Connected():
+            return 6 if event.outcome in (LinkEnd.REFUSED, LinkEnd.CUT) else 1
         case Gap():
             return 8
         case Approved() | Overridden() | Revoked():

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +25,11 @@ from compliance.events import (
     Approved,
     AuditEvent,
     BundleChanged,
+    Connected,
     Decided,
     Gap,
     GapKind,
+    LinkEnd,
     Overridden,
     Patched,
     PolicyLoaded,
@@ -70,6 +71,10 @@ class Effort(enum.Enum):
     BEST = "best-effort"  # it runs, and a gap is recorded as soon as that can be done
 
 
+class LogGone(AuditError):
+    """The log is not where it was when it was opened."""
+
+
 class _QuotaUsed(OSError):
     """The log may not grow any more."""
 
@@ -90,12 +95,25 @@ def must_be_durable(event: AuditEvent) -> bool:
             | Gap()
         ):
             return True
+        case Connected():
+            return event.outcome is LinkEnd.REFUSED
         case SessionStarted() | PolicyLoaded() | Situated() | Ran() | ToolCalled() | Patched() | Witnessed():
             return False
 
 
-def utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+class Clock:
+    """The time as records have it. What stays the same within a second is written once a second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def __call__(self) -> str:
+        second, rest = divmod(time.time_ns(), 1_000_000_000)
+        if second != self._second:
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second
+        return f"{self._text}.{rest // 1000:06}Z"
 
 
 class AuditLog:
@@ -105,7 +123,7 @@ class AuditLog:
         self,
         folder: Path,
         *,
-        clock: Callable[[], str] = utc_now,
+        clock: Callable[[], str] | None = None,
         segment_bytes: int = SEGMENT_BYTES,
         lock_seconds: float = LOCK_SECONDS,
         effort: Effort = Effort.REQUIRED,
@@ -116,7 +134,8 @@ class AuditLog:
         No record begins beyond `quota_bytes` (0: no quota), gaps and ends of sessions in a small reserve excepted.
         """
         self._folder = folder
-        self._clock = clock
+        self._head_path = os.fspath(folder / HEAD_NAME)
+        self._clock = clock or Clock()
         self._segment_bytes = segment_bytes
         self._lock_seconds = lock_seconds
         self._mutex = threading.Lock()
@@ -131,24 +150,39 @@ class AuditLog:
         self._older: tuple[str, int] = ("", 0)  # a segment, and the bytes of all others
         self.trouble = ""  # why something was not recorded, whatever came of it
         self._closed = False
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._head_fd = self._open(HEAD_NAME, os.O_RDWR)
-        except OSError as error:
-            raise _cannot_write(folder, error) from error
+        self._head_fd = -1
+        self._head_id = (0, 0)
         try:
             with self._mutex:
-                self._lock()
-                try:
-                    self._take_up()
-                finally:
-                    self._unlock()
+                self._begin()
         except OSError as error:
-            self._release()
-            raise _cannot_write(folder, error) from error
-        except AuditError:
-            self._release()
-            raise
+            self._not_begun(_cannot_write(folder, error), error)
+        except AuditError as error:
+            self._not_begun(error, error)
+
+    def _begin(self) -> None:
+        """Open the log, and stand at its end."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = os.stat(self._folder).st_uid
+        if owner not in (os.geteuid(), 0):
+            raise AuditError(
+                f"the folder `{self._folder}` of the audit log belongs to another user",
+                "set AGENT_HOME to a folder of your own",
+            )
+        self._head_fd = self._open(HEAD_NAME, os.O_RDWR)
+        self._packed = None
+        self._lock()
+        try:
+            self._take_up()
+        finally:
+            self._unlock()
+
+    def _not_begun(self, told: AuditError, cause: OSError | AuditError) -> None:
+        """With best effort another try is made for each record."""
+        self._release()
+        if self._effort is Effort.REQUIRED:
+            raise told from cause
+        self.trouble = str(told)
 
     def record(self, event: AuditEvent) -> int:
         """Append `event`; its number when it is written.
@@ -159,6 +193,8 @@ class AuditLog:
             if self._closed:
                 raise AuditError("the audit log is closed", "open it again")
             try:
+                if self._head_fd < 0:
+                    self._begin()
                 self._lock()
                 try:
                     self._take_up()
@@ -176,9 +212,11 @@ class AuditLog:
         self._lost += 1
         self._lost_why = f"could not be written: {'quota used up' if isinstance(cause, _QuotaUsed) else why}"
         self.trouble = str(told)
-        if self._effort is Effort.BEST:
-            return 0
-        raise told from cause
+        if self._effort is Effort.REQUIRED:
+            raise told from cause
+        if isinstance(cause, LogGone):
+            self._release()  # the next try makes a new one, and tells what is missing
+        return 0
 
     def _write(self, event: AuditEvent) -> None:
         if self._quota and self._used() >= self._quota:
@@ -213,6 +251,8 @@ class AuditLog:
     def _last_words(self) -> None:
         """Say what was not recorded, if there is room for that by now."""
         with suppress(OSError, AuditError):
+            if self._head_fd < 0:
+                self._begin()
             self._lock()
             try:
                 self._take_up()
@@ -228,12 +268,13 @@ class AuditLog:
             if self._lost:
                 self._last_words()
             with suppress(OSError):  # what had to be durable is; the rest is for the kernel
-                os.fsync(self._segment)
-                os.fsync(self._head_fd)
+                if self._head_fd >= 0:
+                    os.fsync(self._segment)
+                    os.fsync(self._head_fd)
             self._release()
+            self._closed = True
 
     def _release(self) -> None:
-        self._closed = True
         for fd in (self._segment, self._head_fd):
             if fd >= 0:
                 os.close(fd)
@@ -243,6 +284,12 @@ class AuditLog:
         return os.open(self._folder / name, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def _lock(self) -> None:
+        try:
+            fcntl.flock(self._head_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._wait_for_lock()
+
+    def _wait_for_lock(self) -> None:
         deadline = time.monotonic() + self._lock_seconds
         while True:
             try:
@@ -262,10 +309,10 @@ class AuditLog:
 
     def _take_up(self) -> None:
         """Stand at the end of the log, whoever wrote last and however they ended."""
-        if not os.fstat(self._head_fd).st_nlink:
-            raise AuditError(
-                f"the audit log in `{self._folder}` was removed while it was in use",
-                "find out who removed it, then start again",
+        if not self._is_ours():
+            raise LogGone(
+                f"the audit log in `{self._folder}` was removed or replaced while it was in use",
+                "find out who did that, then start again",
             )
         packed = os.pread(self._head_fd, HEAD_BYTES + 1, 0)
         if packed != self._packed:
@@ -278,6 +325,18 @@ class AuditLog:
         now = os.fstat(self._segment) if self._segment >= 0 else None
         if now is None or now.st_size != self._head.size or not now.st_nlink:
             self._recover(self._head)
+
+    def _is_ours(self) -> bool:
+        """Whether the head that is open stands in the folder still: who follows the path reads what we write."""
+        try:
+            there = os.stat(self._head_path, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        if self._head_id == (there.st_ino, there.st_dev):
+            return True
+        mine = os.fstat(self._head_fd)
+        self._head_id = (mine.st_ino, mine.st_dev)
+        return self._head_id == (there.st_ino, there.st_dev)
 
     def _change_segment(self, head: Head) -> None:
         if self._segment >= 0 and head.segment == self._head.segment:

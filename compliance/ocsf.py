@@ -13,8 +13,10 @@ from compliance.events import (
     Approved,
     AuditEvent,
     BundleChanged,
+    Connected,
     Decided,
     Gap,
+    LinkEnd,
     Outcome,
     Overridden,
     Patched,
@@ -81,6 +83,15 @@ def to_ocsf(record: Record, event: AuditEvent, started: SessionStarted | None) -
             found["process"] = {"uid": event.call, "sandbox": event.sandbox}
             found["message"] = event.sign
             found = _more(found, mode=event.mode, path=event.path)
+            return [_controlled(found, _DENIED, (2, "Blocked"))]
+        case Connected():
+            found = _call(record, event, started, event.call, (99, "Connection"), _INFO)
+            found["message"] = f"{event.outcome.value} {event.host}:{event.port}"
+            found = _more(found, host=event.host, port=str(event.port), protocol=event.protocol)
+            found = _more(found, address=event.address, why=event.why, rules=" ".join(event.rules))
+            found = _more(found, bytes_up=event.bytes_up, bytes_down=event.bytes_down)
+            if event.decision == "allow" and event.outcome is not LinkEnd.REFUSED:
+                return [_controlled(found, _ALLOWED, (1, "Allowed"))]
             return [_controlled(found, _DENIED, (2, "Blocked"))]
         case Ran():
             found = _call(record, event, started, event.call, (2, "Terminate"), _INFO)

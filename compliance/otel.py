@@ -18,6 +18,7 @@ from compliance.events import (
     Approved,
     AuditEvent,
     BundleChanged,
+    Connected,
     Decided,
     Gap,
     Outcome,
@@ -329,7 +330,9 @@ class Telemetry:
                     _end(span)
             case ToolCalled():
                 self._call_over((event.session, event.call), event.status, {})
-            case Situated() | Overridden() | Revoked() | SandboxDenied() | BundleChanged() | Witnessed():
+            case Situated() | Overridden() | Revoked() | SandboxDenied() | Connected():
+                pass
+            case BundleChanged() | Witnessed():
                 pass
             case Gap():
                 self._gaps.add(1, {"agent.audit.gap.kind": event.kind.value})
@@ -356,6 +359,8 @@ class Telemetry:
         about: Attributes = {"gen_ai.tool.call.id": event.call, "gen_ai.tool.name": event.tool}
         if event.masked:
             about["agent.audit.masked_paths"] = list(event.masked)
+        if event.args_hmac:
+            about |= {"agent.command.args_hmac": event.args_hmac, "agent.command.hmac_key_id": event.mask_key}
         self._emit("agent.policy.decision", seq, about | policy, span)
 
     def _approved(self, seq: int, event: Approved) -> None:

@@ -9,6 +9,7 @@ from compliance.events import (
     Approved,
     AuditEvent,
     BundleChanged,
+    Connected,
     Decided,
     Gap,
     Overridden,
@@ -102,6 +103,15 @@ def _words(event: AuditEvent) -> list[str]:
             return [
                 f"sandbox {visible(event.sandbox)} {visible(event.mode)} denied: {about}{visible(event.sign)}"
             ]
+        case Connected():
+            where = f"{event.host}:{event.port} ({event.protocol})" + (
+                f" at {event.address}" if event.address else ""
+            )
+            rules = f" by {', '.join(event.rules)}" if event.rules else ""
+            why = f": {event.why}" if event.why else ""
+            many = f" {event.count} times" if event.count > 1 else ""
+            size = f", {event.bytes_up} bytes up, {event.bytes_down} down" if event.address else ""
+            return [f"network: {event.outcome.value}{many} {visible(where + rules + why)}{size}"]
         case Overridden():
             ticket = f" ({visible(event.ticket)})" if event.ticket else ""
             return [

@@ -21,9 +21,11 @@ from compliance.events import (
     AuditEvent,
     BundleChanged,
     BundleStep,
+    Connected,
     Decided,
     Gap,
     GapKind,
+    LinkEnd,
     Outcome,
     Overridden,
     Patched,
@@ -82,6 +84,7 @@ EVENTS: list[AuditEvent] = [
     Overridden("s1", "c1", "git.push", "2027-01-31", "ben", "T-1", "a.rules:9:1"),
     ToolCalled("s1", "c4", "search", "docs", Outcome.COMPLETED, 0.5, "0" * 64, 7),
     ToolCalled("s9", "c4", "plan", "", Outcome.FAILED, 0.5, "0" * 64, 7),
+    Connected("s1", "c1", "x.org", 443, "https", "", "deny", ("r",), LinkEnd.REFUSED, "no", 0, 0, 0.0),
     SandboxDenied("s1", "c1", "bubblewrap", "read-only", "Read-only file system", "/etc/x"),
     BundleChanged("", "base", "1.2", "d3", BundleStep.ROLLED_BACK, "ring-1", "too many asks", "ann"),
     Witnessed("", "w.example/1", 40, False, "it knows a longer log"),
@@ -203,6 +206,7 @@ def test_ocsf_says_what_the_control_did() -> None:
         (6003, 99, None, None),
         (6003, 99, None, None),
         (1007, 99, 2, 2),
+        (1007, 99, 2, 2),
         (6002, 99, None, None),
         (6002, 99, None, None),
         (6002, 99, None, None),
@@ -226,8 +230,8 @@ def test_ocsf_names_the_rules_and_who_asked() -> None:
 
 # The values that ECS allows for its categorisation fields.
 ECS_KINDS = {"alert", "asset", "enrichment", "event", "metric", "state", "pipeline_error", "signal"}
-ECS_CATEGORIES = {"api", "configuration", "file", "process", "session"}
-ECS_TYPES = {"allowed", "change", "denied", "end", "error", "info", "start"}
+ECS_CATEGORIES = {"api", "configuration", "file", "network", "process", "session"}
+ECS_TYPES = {"allowed", "change", "connection", "denied", "end", "error", "info", "start"}
 
 
 def ecs() -> list[dict[str, Any]]:
