@@ -17,6 +17,7 @@ from agent.protocol.events import (
     Event,
     Judged,
     MessageDone,
+    NetworkUsed,
     PatchEnded,
     PatchStarted,
     PlanUpdated,
@@ -70,6 +71,8 @@ class HumanText:
             case ApprovalAnswered(reply):
                 said = f": {visible(reply.message)}" if reply.message else ""
                 self._line(f"  answer: {reply.answer.value}{said}")
+            case NetworkUsed():
+                pass  # what was refused stands in the result of its command
             case CommandEnded():
                 self._ended(event)
             case PatchEnded():

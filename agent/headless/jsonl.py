@@ -21,6 +21,7 @@ from agent.protocol.events import (
     FileChange,
     Judged,
     MessageDone,
+    NetworkUsed,
     PatchEnded,
     PatchStarted,
     PlanUpdated,
@@ -111,6 +112,25 @@ class JsonLines:
                 item = self._ids[call_id] = self._new()
                 about: JsonObject = _worded(command) | {"aggregated_output": "", "exit_code": None}
                 self._item("item.started", item, "command_execution", about | {"status": "in_progress"})
+            case NetworkUsed():
+                self._put(
+                    {
+                        "type": "network.connection",
+                        "call_id": event.call_id,
+                        "host": event.host,
+                        "port": event.port,
+                        "protocol": event.protocol,
+                        "address": event.address or None,
+                        "decision": event.decision,
+                        "rules": list(event.rules),
+                        "outcome": event.outcome,
+                        "why": event.why,
+                        "bytes_up": event.bytes_up,
+                        "bytes_down": event.bytes_down,
+                        "seconds": round(event.seconds, 3),
+                        "count": event.count,
+                    }
+                )
             case CommandEnded():
                 self._command(event)
             case PatchStarted(call_id, changes):

@@ -99,6 +99,25 @@ class CommandOutput:
 
 
 @frozen
+class NetworkUsed:
+    """A connection of a running command has ended, or was not made."""
+
+    call_id: str
+    host: str
+    port: int
+    protocol: str  # http | https | socks5_tcp | socks5_udp
+    decision: str  # allow | deny
+    outcome: str  # closed | refused | failed | cut
+    address: str = ""  # the one it was pinned to
+    rules: tuple[str, ...] = ()
+    why: str = ""
+    bytes_up: int = 0
+    bytes_down: int = 0
+    seconds: float = 0.0
+    count: int = 1  # of refusals that were alike
+
+
+@frozen
 class CommandEnded:
     """Also sent for a call that did not run: then `status` is DECLINED and `output` says why."""
 
@@ -244,6 +263,7 @@ Event = (
     | ApprovalAnswered
     | CommandStarted
     | CommandOutput
+    | NetworkUsed
     | CommandEnded
     | PatchStarted
     | PatchEnded

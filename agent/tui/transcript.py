@@ -17,6 +17,7 @@ from agent.protocol.events import (
     Event,
     Judged,
     MessageDone,
+    NetworkUsed,
     PatchEnded,
     PatchStarted,
     PlanUpdated,
@@ -148,6 +149,8 @@ class Screen:
                     self._continue(asked.call_id, headed(asked.tool, asked.subject))
                 said = f": {visible(reply.message)}" if reply.message else ""
                 self.say(f"  answered: {reply.answer.value}{said}", "quiet")
+            case NetworkUsed():
+                pass  # what was refused stands in the result of its command
             case CommandEnded():
                 self._command(event)
             case PatchEnded():
