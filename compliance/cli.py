@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compliance.cli_evidence import evidence_command
+from compliance.cli_evidence import app as evidence_app
 from compliance.cli_options import Folder, Since, Until, default_folder, moment_of
 from compliance.cli_reports import report_command
 from compliance.cli_witness import app as witness_app
@@ -31,7 +31,7 @@ app = typer.Typer(
 
 
 app.add_typer(witness_app, name="witness")
-app.command("evidence")(evidence_command)
+app.add_typer(evidence_app, name="evidence")
 app.command("report")(report_command)
 
 

@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from compliance.note import Verifier
     from execpolicy.bundle.load import PolicySource
 
 Folder = Annotated[
     Path | None, typer.Option("--dir", help="Folder of the log.", show_default="$AGENT_HOME/audit")
+]
+Logs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--log",
+        "--dir",
+        metavar="PATH",
+        help="A log, an export as JSON Lines, or a folder of these; several times for several machines.",
+        show_default="$AGENT_HOME/audit",
+    ),
 ]
 Since = Annotated[
     str, typer.Option("--from", "--since", help="Not before: ISO 8601, or an age such as 30m, 2h, 3d, 1w.")
@@ -63,3 +74,14 @@ def moment_of(text: str, option: str) -> str:
             f"`{text}` is no time: write 2026-01-31, 2026-01-31T12:00, or an age such as 30m, 2h, 3d",
             param_hint=option,
         ) from None
+
+
+def read_key(text: str, option: str = "--key") -> Verifier:
+    """The key of a file, or of the text itself. BadParameter when it is none."""
+    from compliance.note import SealError, read_verifier
+
+    path = Path(text)
+    try:
+        return read_verifier(path.read_text(encoding="utf-8") if path.is_file() else text)
+    except (SealError, OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compliance.cli_options import RuleFiles, Since, Until, default_folder, moment_of, rule_sources
+from compliance.cli_options import Logs, RuleFiles, Since, Until, default_folder, moment_of, rule_sources
 
 if TYPE_CHECKING:
     from compliance.events import PolicyFile
@@ -33,18 +32,6 @@ class ReportForm(Enum):
     MARKDOWN = "markdown"
     CSV = "csv"
     JSON = "json"
-
-
-Logs = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--log",
-        "--dir",
-        metavar="PATH",
-        help="A log, an export as JSON Lines, or a folder of these; several times for several machines.",
-        show_default="$AGENT_HOME/audit",
-    ),
-]
 
 
 def report_command(

@@ -1,46 +1,65 @@
-"""What a record says, counted; each fact is a sentence with its number, or is not supported."""
+"""What a record says, counted. Each claim has its number and records that support it, or it is none."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
-from compliance.chain import Record
 from compliance.events import (
     Approved,
-    AuditEvent,
+    BundleChanged,
+    BundleStep,
     Decided,
     Gap,
+    GapKind,
+    Overridden,
     Patched,
-    PolicyFile,
     PolicyLoaded,
     Ran,
     Refused,
-    Revoked,
-    SessionEnded,
+    Reply,
+    SandboxDenied,
     SessionStarted,
+    ToolCalled,
+    Witnessed,
 )
+from compliance.evidence.uses import Uses
+from compliance.query import program_of
+from compliance.reading import Seen
+from compliance.soundness import Soundness
 from execpolicy.decision import Decision
 
 MOST: Final = 20_000
+EXAMPLES: Final = 3
+PRIVILEGED: Final = frozenset({"sudo", "doas", "su", "pkexec", "runuser", "run0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A record that supports a claim."""
+
+    log: str
+    seq: int
+    time: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """`supported` only when at least one record says so."""
+    """`count` records say so; none do where it is 0."""
 
-    supported: bool
+    count: int
     text: str
+    refs: tuple[Ref, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """How the whole log was found when the pack was made."""
-
-    intact: bool
-    text: str
-    checkpoints: int  # sound ones, signed by the key of the log
+@dataclass(slots=True)
+class _Claim:
+    count: int = 0
+    refs: list[Ref] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -50,90 +69,167 @@ class Facts:
     records: int = 0
     first: str = ""
     last: str = ""
+    starts: dict[str, int] = field(default_factory=dict)  # number of the first record, of each log
+    backwards: int = 0
     days: Counter[tuple[str, Decision]] = field(default_factory=Counter)
     decided: Counter[Decision] = field(default_factory=Counter)
-    by_rule: Counter[tuple[str, str]] = field(default_factory=Counter)  # file, rule -> enforced verdicts
-    answers: Counter[str] = field(default_factory=Counter)
     people: set[str] = field(default_factory=set)
-    confined: Counter[str] = field(default_factory=Counter)
-    refused: int = 0
-    sessions: int = 0
     users: set[str] = field(default_factory=set)
-    loads: int = 0
-    files: dict[tuple[str, str], PolicyFile] = field(default_factory=dict)  # path, digest
-    gaps: int = 0
+    hosts: set[str] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
+    policies: set[tuple[str, str]] = field(default_factory=set)  # path, digest
+    gaps: Counter[GapKind] = field(default_factory=Counter)
+    granted: int = 0
+    ran: int = 0
+    uses: Uses = field(default_factory=Uses)
+    _claims: dict[str, _Claim] = field(default_factory=dict)
+    _times: dict[str, str] = field(default_factory=dict)  # of the last record of each log
 
-    def feed(self, record: Record, event: AuditEvent) -> None:
+    def feed(self, seen: Seen) -> None:
+        record = seen.record
         self.records += 1
-        self.first = self.first or record.time
-        self.last = record.time
-        match event:
-            case Decided():
-                self._decided(record, event)
-            case Approved():
-                self.answers[event.answer.value] += 1
-                if event.approver and len(self.people) < MOST:
-                    self.people.add(event.approver)
-            case Ran():
-                self.confined[event.sandbox] += 1
+        self.first = min(self.first or record.time, record.time)
+        self.last = max(self.last, record.time)
+        self.backwards += record.time < self._times.get(seen.log.name, "")
+        self._times[seen.log.name] = record.time
+        self.starts.setdefault(seen.log.name, record.seq)
+        self._claim("log", seen)
+        self._event(seen)
+        self.uses.feed(seen, self._ref(seen))
+
+    def _event(self, seen: Seen) -> None:
+        match seen.event:
+            case Decided() as event:
+                self._decided(seen, event)
+            case Approved() as event:
+                if event.approver and event.answer not in (Reply.TIMEOUT, Reply.UNATTENDED):
+                    self._claim("oversight", seen)
+                    self.granted += event.answer.granted
+                    _add(self.people, event.approver)
+            case Overridden():
+                self._claim("exceptions", seen)
+            case Ran() as event:
+                self._claim("outcomes", seen)
+                self.ran += 1
+                if event.sandbox not in ("", "none"):
+                    self._claim("confinement", seen)
+            case ToolCalled() | Patched():
+                self._claim("outcomes", seen)
+            case SandboxDenied():
+                self._claim("sandbox", seen)
             case Refused():
-                self.refused += 1
-            case SessionStarted():
-                self.sessions += 1
-                if event.user and len(self.users) < MOST:
-                    self.users.add(event.user)
-            case PolicyLoaded():
-                self.loads += 1
+                self._claim("denials", seen)
+            case SessionStarted() as event:
+                if event.user:
+                    self._claim("sessions", seen)
+                    _add(self.users, event.user)
+                if event.model:
+                    self._claim("models", seen)
+                    _add(self.models, event.model)
+                _add(self.hosts, event.host)
+            case PolicyLoaded() as event:
+                if event.files:
+                    self._claim("change", seen)
                 for file in event.files:
-                    if len(self.files) < MOST:
-                        self.files[file.path, file.digest] = file
-            case Gap():
-                self.gaps += 1
-            case Patched() | SessionEnded() | Revoked():
+                    _add(self.policies, (file.path, file.digest))
+            case BundleChanged() as event:
+                self._claim("bundles", seen)
+                if event.step in (BundleStep.KILLED, BundleStep.ROLLED_BACK):
+                    self._claim("killed", seen)
+            case Witnessed(cosigned=True):
+                self._claim("witnessed", seen)
+            case Gap() as event:
+                self._claim("failures", seen)
+                self.gaps[event.kind] += 1
+            case _:
                 pass
 
-    def _decided(self, record: Record, event: Decided) -> None:
-        decision = event.verdict.decision
-        self.decided[decision] += 1
-        self.days[record.time[:10], decision] += 1
-        for key in {(one.origin.path, one.rule_id) for one in event.verdict.matches if one.enforced}:
-            if key in self.by_rule or len(self.by_rule) < MOST:
-                self.by_rule[key] += 1
+    def _decided(self, seen: Seen, event: Decided) -> None:
+        verdict = event.verdict
+        self._claim("decisions", seen)
+        self.decided[verdict.decision] += 1
+        self.days[seen.record.time[:10], verdict.decision] += 1
+        if verdict.decision is Decision.ASK:
+            self._claim("asks", seen)
+        if verdict.decision is not Decision.ALLOW and verdict.deciding is None:
+            self._claim("least", seen)
+        names = {name.rsplit("/", 1)[-1] for part in verdict.parts for name in part.via}
+        names |= {program_of(part).rsplit("/", 1)[-1] for part in verdict.parts if part.kind == "command"}
+        if names & PRIVILEGED:
+            self._claim("privileged", seen)
 
-    def named(self, seal: Seal) -> dict[str, Fact]:
+    def _claim(self, name: str, seen: Seen) -> None:
+        claim = self._claims.setdefault(name, _Claim())
+        claim.count += 1
+        if len(claim.refs) < EXAMPLES:
+            claim.refs.append(self._ref(seen))
+
+    @staticmethod
+    def _ref(seen: Seen) -> Ref:
+        return Ref(seen.log.name, seen.record.seq, seen.record.time, seen.record.digest)
+
+    def named(self, sound: Sequence[Soundness]) -> dict[str, Fact]:
         """Each fact that the catalogue speaks of."""
-        total, person = sum(self.decided.values()), self.answers.total() - self.answers["unattended"]
-        person -= self.answers["timeout"]
-        kept = sum(count for name, count in self.confined.items() if name != "none")
-        deny, ask = self.decided[Decision.DENY], self.decided[Decision.ASK]
-        return {
-            "decisions": Fact(
-                total > 0, f"{total} calls were judged and the verdict recorded: {deny} denied, {ask} asked"
-            ),
-            "denials": Fact(
-                self.refused > 0, f"{self.refused} calls did not run, each recorded with its reason"
-            ),
-            "oversight": Fact(
-                person > 0, f"{person} questions were answered by {len(self.people)} named approvers"
-            ),
-            "confinement": Fact(
-                kept > 0, f"{kept} of {self.confined.total()} commands that ran were confined by a sandbox"
-            ),
-            "log": Fact(self.records > 0, f"{self.records} records from {self.first} to {self.last}"),
-            "sessions": Fact(
-                self.sessions > 0 and bool(self.users),
-                f"{self.sessions} sessions of {len(self.users)} named users were recorded",
-            ),
-            "change": Fact(
-                bool(self.files),
-                f"{len(self.files)} versions of rule files in force were recorded with their digests",
-            ),
-            "integrity": Fact(seal.intact and self.records > 0, f"the whole log was checked: {seal.text}"),
-            "signed": Fact(
-                seal.intact and seal.checkpoints > 0,
-                f"{seal.checkpoints} signed checkpoints agree with the log",
-            ),
-            "gaps": Fact(
-                self.gaps > 0, f"{self.gaps} gaps in the record were found and recorded with their reason"
-            ),
+        told = self._sentences()
+        found = {
+            name: Fact(claim.count, told[name], tuple(claim.refs))
+            for name in told
+            for claim in (self._claims.get(name, _Claim()),)
         }
+        whole = self.records > 0 and bool(sound) and all(one.intact for one in sound)
+        signed = sum(len(one.checkpoints) for one in sound if one.checked) if whole else 0
+        log = found["log"]
+        found["integrity"] = Fact(
+            self.records if whole else 0,
+            "; ".join(f"{one.log.name or 'the log'}: {one.text}" for one in sound) or "no log was checked",
+            log.refs if whole else (),
+        )
+        found["signed"] = Fact(
+            signed, f"{signed} signed checkpoints agree with the log and their signatures are good", log.refs
+        )
+        back = f"; {self.backwards} times the clock went back" if self.backwards else ""
+        found["time"] = Fact(log.count, f"{log.count} records carry a time in UTC{back}", log.refs)
+        span = _days(self.first, self.last)
+        found["retention"] = Fact(
+            log.count,
+            f"the records of the period span {span} days, {self.first[:10]} to {self.last[:10]}",
+            log.refs,
+        )
+        return found
+
+    def _sentences(self) -> dict[str, str]:
+        """The number of a claim is put before its sentence."""
+        deny, ask = self.decided[Decision.DENY], self.decided[Decision.ASK]
+        unwritten = self.gaps[GapKind.UNWRITTEN]
+        return {
+            "log": f"records were made, from {self.first or 'no time'} to {self.last or 'no time'}",
+            "decisions": f"calls were judged before they ran: {deny} denied, {ask} asked about",
+            "denials": "calls did not run, each recorded with its reason",
+            "asks": "calls waited for an answer",
+            "least": "calls that no rule knew were asked about or denied",
+            "oversight": f"questions were answered by {len(self.people)} named approvers, {self.granted} with yes",
+            "exceptions": "calls were opened by an exception, each with approver and last day",
+            "confinement": f"of {self.ran} commands that ran were confined by a sandbox",
+            "sandbox": "times a sandbox kept a command from something",
+            "outcomes": "outcomes were recorded",
+            "sessions": f"sessions of {len(self.users)} named users on {len(self.hosts)} machines were recorded",
+            "models": f"sessions name the model that asked: {len(self.models)} different",
+            "change": f"loads of rules were recorded, with {len(self.policies)} versions of rule files by digest",
+            "bundles": "steps of rule bundles were recorded",
+            "killed": "bundles were killed or rolled back",
+            "privileged": "calls that change the user were judged",
+            "witnessed": "checkpoints were cosigned by a witness",
+            "failures": f"gaps in the record were recorded with their reason, {unwritten} for want of writing",
+        }
+
+
+def _add(found: set[str] | set[tuple[str, str]], item: object) -> None:
+    if len(found) < MOST:
+        found.add(item)  # type: ignore[arg-type]
+
+
+def _days(first: str, last: str) -> int:
+    try:
+        return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).days + 1
+    except ValueError:
+        return 0

@@ -1,122 +1,163 @@
-"""A pack as one HTML file that needs nothing else, and as Markdown. Pure."""
+"""A document as one HTML file that loads nothing, prints well and is read aloud well; and as Markdown. Pure."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Sequence
 from html import escape
-from typing import Final
+from importlib.resources import files
+from typing import Final, assert_never
 
-from compliance.evidence.pack import Finding, Pack
+from compliance.evidence.charts import bars, stack
+from compliance.evidence.document import (
+    Banner,
+    Bars,
+    Block,
+    Bullets,
+    Cell,
+    Grid,
+    Heading,
+    Stack,
+    Text,
+    Tiles,
+)
 from compliance.plain import visible
+from compliance.reports.render import markdown_text
 
-_COLOURS: Final = (("allow", "#3a7d44"), ("ask", "#c98a00"), ("deny", "#b3261e"))
-_STYLE: Final = """\
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}
-h2{border-top:1px solid #ccc;padding-top:1rem}.missing{color:#8a1c14}.shown{color:#1f5a2a}
-li{overflow-wrap:anywhere}@media print{body{margin:0}}"""
-_MOST_DAYS: Final = 92
+_BADGES: Final = frozenset({"good", "part", "none", "bad"})
 
 
-def html(pack: Pack) -> str:
-    title = f"Evidence: {pack.title}"
+def html(blocks: Sequence[Block], title: str) -> str:
+    style = files("compliance.evidence").joinpath("style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     out = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
-        f"<title>{_h(title)}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{_h(title)}</h1>",
-        f"<p>Period: {_h(pack.period)}</p>",
-        f"<p>Log: {_h(pack.seal.text)}; checkpoints that agree: {pack.seal.checkpoints}</p>",
-        f"<p>{_h(_summary(pack))}</p>",
-        _chart(pack),
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="referrer" content="no-referrer">',
+        f"<title>{_h(title)}</title><style>{style}</style></head><body><main>",
     ]
-    for finding in pack.findings:
-        out.append(f"<h2>{_h(finding.control.id)} {_h(finding.control.title)}</h2>")
-        for heading, kind, texts in _lists(finding):
-            items = "".join(f"<li>{_h(text)}</li>" for text in texts)
-            out.append(f'<h3>{heading}</h3><ul class="{kind}">{items}</ul>')
-    if pack.notes:
-        out.append(f"<h2>Notes</h2><ul>{''.join(f'<li>{_h(note)}</li>' for note in pack.notes)}</ul>")
-    return "\n".join([*out, "</body></html>", ""])
+    out += [_html(block, number) for number, block in enumerate(blocks)]
+    return "\n".join([*out, "</main></body></html>", ""])
 
 
-def markdown(pack: Pack) -> str:
-    out = [
-        f"# Evidence: {_m(pack.title)}",
-        "",
-        f"Period: {_m(pack.period)}",
-        "",
-        f"Log: {_m(pack.seal.text)}; checkpoints that agree: {pack.seal.checkpoints}",
-        "",
-        _m(_summary(pack)),
-        "",
-        "| day | allow | ask | deny |",
-        "| --- | --- | --- | --- |",
-        *(f"| {_m(day)} | {allow} | {ask} | {deny} |" for day, (allow, ask, deny) in pack.days),
-        "",
-    ]
-    for finding in pack.findings:
-        out += [f"## {_m(finding.control.id)} {_m(finding.control.title)}", ""]
-        for heading, _, texts in _lists(finding):
-            out += [f"### {heading}", "", *(f"- {_m(text)}" for text in texts), ""]
-    if pack.notes:
-        out += ["## Notes", "", *(f"- {_m(note)}" for note in pack.notes), ""]
-    return "\n".join(out)
-
-
-def _lists(finding: Finding) -> list[tuple[str, str, tuple[str, ...]]]:
-    lists = [
-        ("Shown by the record", "shown", finding.shown),
-        ("Rules that name it", "shown", finding.rules),
-        ("Missing", "missing", finding.missing),
-    ]
-    return [one for one in lists if one[2]]
-
-
-def _summary(pack: Pack) -> str:
-    shown = sum(bool(finding.shown) for finding in pack.findings)
-    ruled = sum(bool(finding.rules) for finding in pack.findings)
-    return (
-        f"{shown} of {len(pack.findings)} controls have records that speak for them, {ruled} are named by rules "
-        "that were enforced; what is missing stands with each. This is evidence, not a judgement of conformity"
-    )
-
-
-def _chart(pack: Pack) -> str:
-    """Verdicts a day, as bars."""
-    days = pack.days[-_MOST_DAYS:]
-    if not days:
-        return "<p>No verdict was recorded in the period.</p>"
-    most = max(sum(counts) for _, counts in days)
-    step = 900 / len(days)
-    bars = []
-    for number, (day, counts) in enumerate(days):
-        below = 170.0
-        for (word, colour), count in zip(_COLOURS, counts, strict=True):
-            height = 150 * count / most
-            below -= height
-            bars.append(
-                f'<rect x="{number * step:.1f}" y="{below:.1f}" width="{min(step * 0.8, 60):.1f}" '
-                f'height="{height:.1f}" fill="{colour}"><title>{_h(day)}: {count} {word}</title></rect>'
+def _html(block: Block, number: int) -> str:
+    match block:
+        case Heading(level=level, text=text, anchor=anchor):
+            id = f' id="{_h(anchor)}"' if anchor else ""
+            return f"<h{level}{id}>{_h(text)}</h{level}>"
+        case Text(text=text):
+            return f"<p>{_h(text)}</p>"
+        case Banner(good=good, text=text, more=more):
+            items = f"<ul>{''.join(f'<li>{_h(one)}</li>' for one in more)}</ul>" if more else ""
+            kind, role = ("good", "status") if good else ("bad", "alert")
+            return f'<div class="banner {kind}" role="{role}"><strong>{_h(text)}</strong>{items}</div>'
+        case Tiles(tiles=tiles):
+            found = "".join(
+                f'<div class="tile"><b>{_h(value)}</b><span>{_h(word)}</span></div>' for word, value in tiles
             )
-    legend = "".join(
-        f'<text x="{at * 80}" y="12" font-size="12" fill="{colour}">{word}</text>'
-        for at, (word, colour) in enumerate(_COLOURS)
+            return f'<div class="tiles">{found}</div>'
+        case Bullets(items=items, warns=warns):
+            kind = ' class="warns"' if warns else ""
+            return f"<ul{kind}>{''.join(f'<li>{_h(item)}</li>' for item in items)}</ul>"
+        case Grid():
+            return _grid(block)
+        case Stack():
+            return f"<figure><figcaption>{_h(block.title)}</figcaption>{stack(block, number)}</figure>"
+        case Bars():
+            return f"<figure><figcaption>{_h(block.title)}</figcaption>{bars(block, number)}</figure>"
+        case other:
+            assert_never(other)
+
+
+def _grid(grid: Grid) -> str:
+    numeric = [
+        bool(grid.rows) and all(isinstance(row[at], int) for row in grid.rows)
+        for at in range(len(grid.columns))
+    ]
+    heads = "".join(
+        f'<th scope="col"{_n(right)}>{_h(column)}</th>'
+        for column, right in zip(grid.columns, numeric, strict=True)
     )
-    ends = (
-        f'<text x="0" y="190" font-size="12">{_h(days[0][0])}</text>'
-        f'<text x="900" y="190" font-size="12" text-anchor="end">{_h(days[-1][0])}, at most {most} a day</text>'
+    rows = "".join(
+        f"<tr>{''.join(f'<td{_n(right)}>{_cell(cell)}</td>' for cell, right in zip(row, numeric, strict=True))}</tr>"
+        for row in grid.rows
     )
     return (
-        '<svg viewBox="0 0 900 200" width="100%" role="img" aria-label="verdicts a day">'
-        f"{legend}{''.join(bars)}{ends}</svg>"
+        f'<div class="scroll"><table><caption>{_h(grid.caption)}</caption><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
+
+
+def _n(right: bool) -> str:
+    return ' class="n"' if right else ""
+
+
+def _cell(cell: str | int | Cell) -> str:
+    if not isinstance(cell, Cell):
+        return _h(str(cell))
+    text = _h(cell.text)
+    if cell.badge in _BADGES:
+        text = f'<span class="badge {cell.badge}">{text}</span>'
+    return f'<a href="#{_h(cell.link)}">{text}</a>' if cell.link else text
+
+
+def markdown(blocks: Sequence[Block]) -> str:
+    return "\n".join([*(_markdown(block) for block in blocks), ""])
+
+
+def _markdown(block: Block) -> str:
+    match block:
+        case Heading(level=level, text=text):
+            return f"{'#' * level} {_m(text)}\n"
+        case Text(text=text):
+            return f"{_m(text)}\n"
+        case Banner(good=good, text=text, more=more):
+            lines = [
+                f"> **{'Verified' if good else 'WARNING'}:** {_m(text)}",
+                *(f"> - {_m(one)}" for one in more),
+            ]
+            return "\n".join(lines) + "\n"
+        case Tiles(tiles=tiles):
+            return "\n".join(f"- {_m(word)}: {_m(value)}" for word, value in tiles) + "\n"
+        case Bullets(items=items):
+            return "\n".join(f"- {_m(item)}" for item in items) + "\n"
+        case Grid():
+            return _table(block.caption, block.columns, block.rows)
+        case Stack():
+            words = tuple(word for word, _ in block.layers)
+            return _table(
+                block.title, ("time", *words), tuple((label, *counts) for label, counts in block.bars)
+            )
+        case Bars():
+            return _table(
+                block.title, ("what", "number"), tuple((label, value) for label, value, _ in block.bars)
+            )
+        case other:
+            assert_never(other)
+
+
+def _table(caption: str, columns: tuple[str, ...], rows: Sequence[Sequence[str | int | Cell]]) -> str:
+    out = [f"{_m(caption)}:", "", f"| {' | '.join(_m(column) for column in columns)} |"]
+    out.append(f"| {' | '.join('---' for _ in columns)} |")
+    out += [
+        f"| {' | '.join(_m(cell.text if isinstance(cell, Cell) else str(cell)) or ' ' for cell in row)} |"
+        for row in rows
+    ]
+    return "\n".join(out) + "\n"
+
+
+def _m(text: str) -> str:
+    """Nothing but text, also at the beginning of a line."""
+    found = markdown_text(text)
+    digits = len(found) - len(found.lstrip("0123456789"))
+    if digits and found[digits : digits + 1] in {".", ")"}:
+        return f"{found[:digits]}\\{found[digits:]}"
+    return f"\\{found}" if found[:1] in {"-", "+", "=", ":"} else found.lstrip(" ")
 
 
 def _h(text: str) -> str:
     return escape(visible(text))
-
-
-def _m(text: str) -> str:
-    clean = visible(text).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;")
-    for char in "|*_`[]":
-        clean = clean.replace(char, "\\" + char)
-    return clean
