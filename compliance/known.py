@@ -19,6 +19,8 @@ from compliance.secrets import LEAST_VALUE, MARK, Found
 
 LEAST_LETTERS: Final = 8  # of a value that is looked for among letters and digits alone
 LEAST_PACKED: Final = 7  # of an encoded one: what is left of it, once its edges are cut away
+GRAM: Final = 5
+SHORT: Final = 4096  # letters of a text that is sampled before it is searched
 LEAST_PIECE: Final = 8  # of a value that was cut at an edge
 LEAST_CUT: Final = 12  # length of a value whose pieces are looked for
 
@@ -47,6 +49,7 @@ class Known:
         self._plain: dict[str, str] = {}  # as it may stand -> the value
         self._letters: dict[bytes, str] = {}  # letters and digits of it -> the value
         self._folded: dict[bytes, str] = {}  # the same in lower case
+        self._spread_grams: set[bytes] = set()  # of the two above, in lower case
         self._grams: set[str] = set()
         self._cut: list[str] = []
 
@@ -62,17 +65,12 @@ class Known:
             return False
         for plain in (value, value[::-1], *(line for line in value.splitlines() if len(line) >= 16)):
             self._plain.setdefault(plain, value)
-        data = as_bytes(value)
-        own = data.translate(None, _OTHERS)
-        if len(own) >= LEAST_LETTERS:
-            for letters in (own, own[::-1]):
-                self._folded.setdefault(letters.lower(), value)
-        for packed in _packed(data):
-            if len(packed) >= LEAST_PACKED:
-                self._letters.setdefault(packed, value)
-        for packed in (data.hex().encode(), *_base32(data)):
-            if len(packed) >= LEAST_PACKED:
-                self._folded.setdefault(packed.lower(), value)
+        for needles, found in ((self._letters, _packed(value)), (self._folded, _folded(value))):
+            for needle in found:
+                if len(needle) >= LEAST_PACKED:
+                    needles.setdefault(needle, value)
+                    low = needle.lower()
+                    self._spread_grams.update(low[at : at + GRAM] for at in range(len(low) - GRAM + 1))
         if len(value) >= LEAST_CUT and "\n" not in value:
             self._cut.append(value)
             self._grams.update(value[at : at + LEAST_PIECE] for at in range(len(value) - LEAST_PIECE + 1))
@@ -92,6 +90,14 @@ class Known:
     def _in_letters(self, data: bytes) -> bool:
         letters = data.translate(None, _OTHERS)
         folded = letters.lower()
+        if len(folded) <= SHORT:
+            # Every needle holds one of the places that are looked at, with all of its gram.
+            grams = self._spread_grams
+            for at in range(0, len(folded) - GRAM + 1, LEAST_PACKED - GRAM + 1):
+                if folded[at : at + GRAM] in grams:
+                    break
+            else:
+                return False
         return any(one in letters for one in self._letters) or any(one in folded for one in self._folded)
 
     def find(self, text: str) -> list[tuple[Found, str]]:
@@ -192,8 +198,9 @@ class Known:
                     yield Found(edge, edge + end, "known"), value
 
 
-def _packed(data: bytes) -> Iterator[bytes]:
+def _packed(value: str) -> Iterator[bytes]:
     """Base64 at each offset, of the bytes and of their UTF-16, without what depends on the neighbours."""
+    data = as_bytes(value)
     for raw in (data, data.decode("utf-8", "replace").encode("utf-16-le", "surrogatepass")):
         for offset in range(3):
             text = base64.b64encode(b"\0" * offset + raw)
@@ -201,10 +208,17 @@ def _packed(data: bytes) -> Iterator[bytes]:
             yield core.translate(None, _OTHERS)
 
 
-def _base32(data: bytes) -> Iterator[bytes]:
+def _folded(value: str) -> Iterator[bytes]:
+    """What is compared whatever its case: the letters and digits, also from the end; hexadecimal, base32."""
+    data = as_bytes(value)
+    own = data.translate(None, _OTHERS).lower()
+    if len(own) >= LEAST_LETTERS:
+        yield own
+        yield own[::-1]
+    yield data.hex().encode()
     for offset in range(5):
         text = base64.b32encode(b"\0" * offset + data)
-        yield text[-(-offset * 8 // 5) : (offset + len(data)) * 8 // 5]
+        yield text[-(-offset * 8 // 5) : (offset + len(data)) * 8 // 5].lower()
 
 
 def _places(text: str, needle: str) -> Iterator[int]:

@@ -302,33 +302,38 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(name for name in getattr(kind, "__dataclass_fields__", ()) if name not in _KEPT)
 
 
-@cache
-def _getter(kind: type) -> Callable[[object], tuple[object, ...]]:
-    names = _names(cast("Any", kind))
-    if len(names) > 1:
-        return cast("Callable[[object], tuple[object, ...]]", attrgetter(*names))
-    return lambda value: tuple(getattr(value, name) for name in names)
+class _Getters(dict[type, "Callable[[object], tuple[object, ...]] | None"]):
+    """How the fields of a class are read; None where there are none. Filled as classes are met."""
+
+    def __missing__(self, kind: type) -> Callable[[object], tuple[object, ...]] | None:
+        names = _names(cast("Any", kind))
+        if len(names) > 1:
+            found = cast("Callable[[object], tuple[object, ...]]", attrgetter(*names))
+        else:
+            found = lambda value: tuple(getattr(value, name) for name in names)  # noqa: E731
+        self[kind] = found if names else None
+        return self[kind]
+
+
+_READ: Final = _Getters(dict.fromkeys((int, float, bool, type(None), bytes)))
 
 
 def _collect(value: object, into: list[str]) -> None:
     """Every text in `value`."""
-    kind = type(value)
-    if kind is str:
-        into.append(cast("str", value))
-    elif kind is tuple or kind is list:
-        for item in cast("tuple[object, ...]", value):
-            _collect(item, into)
-    elif kind is dict:
-        for key, item in cast("dict[object, object]", value).items():
-            _collect(key, into)
-            _collect(item, into)
-    elif kind not in _PLAIN:
-        for item in _getter(cast("Any", kind))(value):
-            if item is not None:
-                _collect(item, into)
-
-
-_PLAIN: Final = frozenset({int, float, bool, type(None), bytes})
+    open_ = [value]
+    take = open_.pop
+    while open_:
+        one = take()
+        kind = type(one)
+        if kind is str:
+            into.append(cast("str", one))
+        elif kind is tuple or kind is list:
+            open_ += cast("tuple[object, ...]", one)
+        elif kind is dict:
+            found = cast("dict[object, object]", one)
+            open_ += [*found, *found.values()]
+        elif (read := _READ[kind]) is not None:
+            open_ += read(one)
 
 
 def _rebuild(value: T, clean: Callable[[str], str]) -> T:

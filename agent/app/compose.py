@@ -13,6 +13,7 @@ from functools import cache
 from agent import __version__
 from agent.app import policy
 from agent.app.host import Host, Stored
+from agent.app.masking import Audience, Curtain, masks_of, redactor
 from agent.app.observed import ObservedModel
 from agent.app.underling import run_helper
 from agent.config.load import ensure_home
@@ -51,7 +52,6 @@ from compliance.errors import AuditError
 from compliance.log import AuditLog, Effort
 from compliance.otel import Telemetry, telemetry_from_environment
 from compliance.redact import Redactor
-from compliance.secrets import secret_values
 from compliance.signing import Checkpointer, checkpointer
 from compliance.sink import AuditSink, FanOut
 from execpolicy.decision import Decision, SandboxMode
@@ -59,7 +59,7 @@ from execpolicy.decision import Decision, SandboxMode
 _BASH = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash")
 
 
-def compose(settings: Settings) -> Host:
+def compose(settings: Settings, audience: Audience = Audience.PERSON) -> Host:
     """A host for `settings`. Raises `AgentError` for what would keep every thread from working."""
     ensure_home(settings.agent_home)
     in_force = policy.load(settings)
@@ -69,7 +69,7 @@ def compose(settings: Settings) -> Host:
     environment = cache(lambda: _child_environment(settings))
 
     def wire(stored: Stored, stack: AsyncExitStack) -> Thread:
-        return _thread(settings, in_force, sandboxes, bash, environment, stored, stack)
+        return _thread(settings, in_force, sandboxes, bash, environment, stored, stack, audience)
 
     return Host(settings, wire)
 
@@ -82,16 +82,20 @@ def _thread(
     environment: Callable[[], Mapping[str, str]],
     stored: Stored,
     stack: AsyncExitStack,
+    audience: Audience,
 ) -> Thread:
     found = instructions.find(
         settings.agent_home, settings.workspace, settings.cwd, settings.project_doc_max_bytes
     )
     outbox = Outbox()
+    hide = _redactor(settings, in_force)
+    if audience is Audience.PERSON or settings.redact_output == "all":
+        outbox.shown = Curtain(hide, masks_of(in_force.policy.masks, settings, os.environ)).shown
     desk = ApprovalDesk(outbox.emit, attended=settings.interactive)
     spec = policy.session_spec(settings, in_force.files)
     troubles: list[str] = []
     telemetry = telemetry_from_environment(os.environ, troubles.append, __version__)
-    sink = _record(settings, in_force, stored, telemetry, outbox.emit, stack)
+    sink = _record(settings, in_force, hide, stored, telemetry, outbox.emit, stack)
     model: ModelClient = _model(settings, stack)
     if telemetry is not None:
         model = ObservedModel(model, telemetry)
@@ -264,6 +268,7 @@ def _hosted(settings: Settings, gate: Judge, emit: Emit) -> tuple[JsonObject, ..
 def _record(
     settings: Settings,
     in_force: policy.PolicyInForce,
+    hide: Redactor,
     stored: Stored,
     telemetry: Telemetry | None,
     emit: Emit,
@@ -282,13 +287,12 @@ def _record(
     record: AuditLog | None = None
     signing: Checkpointer | None = None
     stack.callback(trouble)
-    secrets = {*secret_values(os.environ), *settings.secrets}
     try:
         effort = Effort(settings.audit_mode)
         record = AuditLog(settings.audit, effort=effort, quota_bytes=settings.audit_bytes)
         signing = checkpointer(settings.audit)
         watching = (one for one in (telemetry, signing) if one is not None)
-        sink = FanOut(Redactor(sorted(secrets)).event, record, *watching)
+        sink = FanOut(hide.event, record, *watching)
         stack.callback(sink.close)
         sink.record(
             audit.SessionStarted(
@@ -313,6 +317,13 @@ def _record(
         raise ConfigError(f"the audit record cannot be written: {error}", error.help) from error
     stack.callback(sink.record, audit.SessionEnded(stored.thread_id, "closed"))
     return sink
+
+
+def _redactor(settings: Settings, in_force: policy.PolicyInForce) -> Redactor:
+    try:
+        return redactor(settings, in_force.policy, os.environ, today=date.today())
+    except AuditError as error:
+        raise ConfigError(f"secrets cannot be masked: {error}", error.help) from error
 
 
 def _surroundings(settings: Settings, spec: SandboxSpec, text: str) -> Surroundings:

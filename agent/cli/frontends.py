@@ -30,10 +30,11 @@ class Begin:
     fork: bool = False
     worktree: bool = False  # in a checkout of its own
 
-    async def open(self, settings: Settings) -> Conversation:
+    async def open(self, settings: Settings, *, as_json: bool = False) -> Conversation:
         from agent.app.compose import compose
+        from agent.app.masking import Audience
 
-        host = compose(settings)
+        host = compose(settings, Audience.PROGRAM if as_json else Audience.PERSON)
         if self.thread_id is None:
             return await host.open()
         return await (host.fork(self.thread_id) if self.fork else host.resume(self.thread_id))
@@ -67,7 +68,9 @@ def execute(settings: Settings, begin: Begin, task: Task) -> int:
             _note(SCRIPTED)
 
         async def run(settings: Settings, show: Show) -> Outcome:
-            return await run_task(await begin.open(settings), text, show, images=images, form=form)
+            return await run_task(
+                await begin.open(settings, as_json=task.as_json), text, show, images=images, form=form
+            )
 
         with _shown(as_json=task.as_json) as show, _checkout(settings, begin) as there:
             outcome = asyncio.run(run(there, show))

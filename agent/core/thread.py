@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import assert_never
 
 from agent.core.turn import Turn, TurnParts
@@ -14,10 +14,11 @@ from agent.tools.approval import ApprovalDesk
 
 
 class Outbox:
-    """Events on their way to the frontend. Ends with `Closed`."""
+    """Events on their way to the frontend, each as `shown` makes it. Ends with `Closed`."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
+        self.shown: Callable[[Event], Iterable[Event]] = lambda event: (event,)
 
     def emit(self, event: Event) -> None:
         self._queue.put_nowait(event)
@@ -25,7 +26,8 @@ class Outbox:
     async def read(self) -> AsyncIterator[Event]:
         while True:
             event = await self._queue.get()
-            yield event
+            for one in self.shown(event):
+                yield one
             if isinstance(event, Closed):
                 return
 
