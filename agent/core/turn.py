@@ -142,8 +142,7 @@ class Turn:
     # --- steps --------------------------------------------------------------------------------
 
     async def _steps(self) -> TurnEnd:
-        if self._parts.prepare is not None:
-            await self._parts.prepare()
+        await self._prepare()
         for _ in range(self._parts.max_steps):
             await self._make_room()
             if self._stopped is None and not await self._step():
@@ -155,6 +154,15 @@ class Turn:
             "say `go on` to let it continue",
             self._history.usage,
         )
+
+    async def _prepare(self) -> None:
+        """What the first request needs. To wait for it can be given up, as an answer can."""
+        if self._parts.prepare is None or self._stopped is not None:
+            return
+        self._stream = asyncio.create_task(_done(self._parts.prepare()))
+        await asyncio.wait({self._stream})
+        if not self._stream.cancelled():
+            self._stream.result()
 
     async def _step(self) -> bool:
         """One request with everything that follows from it. False: the model has no more to do."""
@@ -402,3 +410,8 @@ def _summary(item: JsonObject) -> str:
         return ""
     texts = [part.get("text") for part in summary if isinstance(part, dict)]
     return "\n\n".join(text for text in texts if isinstance(text, str) and text)
+
+
+async def _done(work: Awaitable[None]) -> bool:
+    await work
+    return True

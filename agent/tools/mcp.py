@@ -14,7 +14,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agent.config.servers import McpServer
@@ -28,6 +28,7 @@ MOST_UNASKED = 2_000  # messages in a row that answer nothing
 MOST_TOOLS = 200
 MOST_SCHEMA = 50_000  # characters of one tool's schema
 MOST_ENTRIES = 1_000  # of a list of resources
+MOST_STARTS = 5  # of one server in a session
 _GRACE = 1.0
 _DRAIN = 0.2
 
@@ -50,6 +51,7 @@ class McpReply:
     text: str
     images: tuple[str, ...] = ()  # data URLs
     failed: bool = False
+    note: str = ""  # what became of the server on the way
 
 
 class McpConnection:
@@ -64,23 +66,33 @@ class McpConnection:
         self._folder = os.path.join(cwd, os.path.expanduser(server.cwd))
         self._session: ClientSession | None = None
         self._ended: str | None = None
+        self._opened = asyncio.Event()
         self._end = asyncio.Event()
+        self._starts = 0
+        self._closed = False
+        self._starting = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._said: deque[str] = deque(maxlen=5)
 
     async def open(self) -> str:
         """Connect and list the tools. Empty, or why it cannot be used."""
-        opened = asyncio.Event()
-        self._task = asyncio.create_task(self._live(opened))
-        waiting = asyncio.create_task(opened.wait())
+        self._starts += 1
+        self._ended = None
+        self._end = asyncio.Event()
+        self._opened = asyncio.Event()
+        self._task = asyncio.create_task(self._live(self._opened))
+        waiting = asyncio.create_task(self._opened.wait())
         await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         return self._ended or ""
 
     async def close(self) -> None:
         """End it, and everything that it started."""
+        self._closed = True
         self._end.set()
         if self._task is not None:
+            if not self._opened.is_set():  # it is still starting, and would not look whether it is wanted
+                self._task.cancel()
             done, _ = await asyncio.wait({self._task}, timeout=3 * _GRACE)
             if not done:
                 self._task.cancel()
@@ -92,13 +104,15 @@ class McpConnection:
 
         params = types.CallToolRequestParams(name=tool, arguments=arguments)
         # Not `call_tool`: it would match the answer with patterns of the server's own choice, without a bound.
+        note = await self._there()
         result = await self._asked(types.CallToolRequest(params=params), types.CallToolResult)
-        return _reply(result)
+        return replace(_reply(result), note=note)
 
     async def resources(self, *, templates: bool) -> list[JsonObject]:
         """What the server has to read. Raises `McpFailed`."""
         from mcp import types
 
+        await self._there()
         if templates:
             listed = await self._asked(
                 types.ListResourceTemplatesRequest(), types.ListResourceTemplatesResult
@@ -111,12 +125,34 @@ class McpConnection:
         """One resource. Raises `McpFailed`."""
         from mcp import types
 
+        await self._there()
         request = types.ReadResourceRequest(params=types.ReadResourceRequestParams(uri=uri))
         result = await self._asked(request, types.ReadResourceResult)
         texts = [
             getattr(one, "text", None) or f"[{one.mime_type or 'binary'} data]" for one in result.contents
         ]
         return McpReply("\n".join(texts))
+
+    async def _there(self) -> str:
+        """A server that has ended is started again, once for a call and not for ever; what is then to be told.
+
+        The call that it ended in is not repeated: it may have done its work.
+        """
+        async with self._starting:
+            if self._session is not None or self._closed or self._task is None:
+                return ""
+            name, why = self.server.name, self._ended
+            if self._starts >= MOST_STARTS:
+                raise McpFailed(
+                    f"the MCP server `{name}` is not there: {why}. It was started {MOST_STARTS} times and is left alone"
+                )
+            if trouble := await self.open():
+                raise McpFailed(
+                    f"the MCP server `{name}` had ended ({why}) and does not start again: {trouble}"
+                )
+            return (
+                f"the MCP server `{name}` had ended ({why}) and was started again; what it knew may be lost"
+            )
 
     async def _asked(self, request: Any, kind: Any) -> Any:
         session, name = self._session, self.server.name
@@ -282,19 +318,23 @@ class McpConnection:
             reader.close()
             writer.close()
             stdin.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GRACE):
-                    await process.wait()
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GRACE):
-                    await process.wait()
-            await asyncio.wait(tasks, timeout=_DRAIN)
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks, timeout=_GRACE)
-            process._transport.close()  # type: ignore[attr-defined]  # else it is closed when the loop is gone
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_GRACE):
+                        await process.wait()
+            finally:  # also where the wait is given up: nothing of it stays
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                try:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_GRACE):
+                            await process.wait()
+                    await asyncio.wait(tasks, timeout=_DRAIN)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.wait(tasks, timeout=_GRACE)
+                    process._transport.close()  # type: ignore[attr-defined]  # else when the loop is gone
 
 
 @contextlib.asynccontextmanager

@@ -21,6 +21,7 @@ from agent.tools.mcp import McpConnection, McpFailed, McpReply, McpTool
 
 _MOST_NAME = 64
 _MOST_IMAGE = 6 << 20
+MOST_OFFERED = 200_000  # characters of all tools together: they go to the model with each request
 
 
 class ServedTool:
@@ -167,7 +168,7 @@ class _PreparedServed:
 
     def _ran(self, reply: McpReply, status: Status, started: float) -> Ran:
         seconds = time.monotonic() - started
-        text = shorten(reply.text, self.tokens)
+        text = shorten(reply.text, self.tokens) + (f"\n[{reply.note}]" if reply.note else "")
         output = f"Wall time: {seconds:.4f} seconds\nOutput:\n{text}"
         images = [url for url in reply.images if len(url) <= _MOST_IMAGE]
         shown: list[JsonObject] = [
@@ -208,25 +209,56 @@ class Servers:
         self._connections = tuple(connections)
         self._cwd = cwd
         self._tokens = tokens
+        self._opening: asyncio.Future[tuple[list[Tool], list[str]]] | None = None
+        self._ready = False
+
+    async def ready(self, add: Callable[[list[Tool]], None], tell: Callable[[str], None]) -> None:
+        """Wait until they are open, then hand over what they offer. Only the first time there is something to do.
+
+        Who waits may give up; the servers go on starting, and the next one waits for the rest of it.
+        """
+        if self._ready:
+            return
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(self.open())
+        tools, troubles = await asyncio.shield(self._opening)
+        self._ready = True
+        add(tools)
+        for trouble in troubles:
+            tell(trouble)
 
     async def open(self) -> tuple[list[Tool], list[str]]:
         """The tools that they offer, and what the user should know."""
         troubles = await asyncio.gather(*(one.open() for one in self._connections))
         tools: dict[str, Tool] = {}
         told: list[str] = []
+        room = MOST_OFFERED
         for connection, trouble in zip(self._connections, troubles, strict=True):
+            name = connection.server.name
             if trouble:
-                told.append(f"the MCP server `{connection.server.name}` cannot be used: {trouble}")
+                told.append(f"the MCP server `{name}` cannot be used: {trouble}")
                 continue
+            left_out = 0
             for tool in connection.tools:
-                name = tool_name(connection.server.name, tool.name)
-                if name in tools:
+                called = tool_name(name, tool.name)
+                if called in tools:
                     told.append(
-                        f"the tool `{tool.name[:100]}` of the MCP server `{connection.server.name}` was left "
-                        "out: another one has its name"
+                        f"the tool `{tool.name[:100]}` of the MCP server `{name}` was left out: another one has "
+                        "its name"
                     )
                     continue
-                tools[name] = ServedTool(connection, tool, name, self._cwd, self._tokens)
+                made = ServedTool(connection, tool, called, self._cwd, self._tokens)
+                size = len(json.dumps(made.schema))
+                if size > room:
+                    left_out += 1
+                    continue
+                room -= size
+                tools[called] = made
+            if left_out:
+                told.append(
+                    f"{left_out} of {len(connection.tools)} tools of the MCP server `{name}` were left out: all "
+                    f"descriptions together have more than {MOST_OFFERED} characters; choose with `enabled_tools`"
+                )
         readable = [one for one in self._connections if one.has_resources]
         found: list[Tool] = list(tools.values())
         if readable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -216,6 +216,7 @@ class Rig:
     trace: Callable[[str], str | None] = lambda call_id: None
     max_steps: int = 50
     seconds: float = 60.0
+    prepare: Callable[[], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         self.outbox = Outbox()
@@ -251,6 +252,7 @@ class Rig:
             max_steps=self.max_steps,
             seconds=self.seconds,
             waited=lambda: self.desk.seconds_waited,
+            prepare=self.prepare,
         )
         self.thread = Thread(parts, desk=self.desk, outbox=self.outbox)
         self.thread.owns(self.model.aclose)

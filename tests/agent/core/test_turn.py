@@ -293,6 +293,31 @@ async def test_interrupt_ends_a_silent_stream(tmp_path: Path) -> None:
     assert isinstance(events[-1], TurnInterrupted)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_the_first_request_waits_for_can_be_given_up(tmp_path: Path, *, fails: bool) -> None:
+    begun: list[int] = []
+    ready = asyncio.Event()
+
+    async def prepare() -> None:
+        begun.append(len(begun))
+        rig.outbox.emit(Warned("waiting"))
+        await ready.wait()
+        if fails:
+            raise ModelError("not to be had")
+
+    model = ScriptedModel([*says("so"), *done()])
+    rig = Rig(model, tmp_path, prepare=prepare)
+    events = await rig.turn(watch=lambda event: Interrupt() if isinstance(event, Warned) else None)
+    assert isinstance(events[-1], TurnInterrupted)
+    assert model.requests == []
+    ready.set()
+    events = await rig.turn()
+    assert begun == [0, 1]
+    end = events[-1]
+    assert isinstance(end, TurnFailed if fails else TurnCompleted)
+    assert (end.message == "not to be had") if isinstance(end, TurnFailed) else end.last_message == "so"
+
+
 async def test_an_interrupted_call_that_waits_for_its_turn_is_recorded_too(tmp_path: Path) -> None:
     step = [*runs("sleep 60", "c1"), *runs("touch x", "c2"), *done()]
     rig = Rig(ScriptedModel(step, done()), tmp_path, judge=FakeJudge(touch=Decision.ASK))

@@ -76,6 +76,13 @@ if how == "silent":
 if how == "pid":
     with open("pid", "w") as file:
         file.write(str(os.getpid()))
+if how in ("pids", "silent-pids"):
+    with open("pids", "a") as file:
+        file.write(f"{os.getpid()}\n")
+if how == "silent-pids":
+    time.sleep(600)
+if how == "slow":
+    time.sleep(1)
 if how == "noise":
     print("Welcome to my server!", flush=True)
 for line in sys.stdin:

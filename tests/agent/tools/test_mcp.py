@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sys
 import threading
 import time
@@ -19,7 +21,7 @@ from agent.config.servers import McpServer, read_server
 from agent.process.environ import child_environment
 from agent.protocol.events import Status, ToolEnded, ToolStarted
 from agent.tools.base import CallServer
-from agent.tools.mcp import McpConnection
+from agent.tools.mcp import MOST_STARTS, McpConnection, McpFailed
 from agent.tools.served import Servers, tool_name
 from execpolicy.decision import Decision
 
@@ -104,9 +106,100 @@ async def test_a_tool_that_fails_is_an_answer_in_time(
     if tool in ("fail", "wrong"):
         assert "still?" in model.outputs()["c2"]
     elif tool != "hang":
-        assert "is not there" in model.outputs()["c2"]
+        assert "still?" in model.outputs()["c2"]
+        assert "had ended" in model.outputs()["c2"]
+        assert "was started again" in model.outputs()["c2"]
     assert time.monotonic() - started < 20
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+async def test_a_server_that_always_dies_is_left_alone(tmp_path: Path) -> None:
+    servers, tools, _ = await opened(tmp_path, server("pids"))
+    connection = servers._connections[0]
+    told: list[str] = []
+    try:
+        for _ in range(MOST_STARTS + 2):
+            with pytest.raises(McpFailed) as failed:
+                await connection.call("die", {})
+            told.append(str(failed.value))
+    finally:
+        await servers.close()
+    assert tools
+    assert all("ended" in one for one in told[:MOST_STARTS])
+    assert all("left alone" in one for one in told[MOST_STARTS:])
+    assert len((tmp_path / "pids").read_text().split()) == MOST_STARTS
+    with pytest.raises(McpFailed, match="is not there"):
+        await connection.call("echo", {})
+
+
+async def test_a_call_that_the_server_ended_in_is_not_made_again(tmp_path: Path) -> None:
+    servers, _, _ = await opened(tmp_path, server("pids"))
+    connection = servers._connections[0]
+    try:
+        with pytest.raises(McpFailed):
+            await connection.call("die", {})
+        both = await asyncio.gather(
+            connection.call("echo", {"text": "a"}), connection.call("echo", {"text": "b"})
+        )
+    finally:
+        await servers.close()
+    assert ["said" in one.text for one in both] == [True, True]
+    assert len((tmp_path / "pids").read_text().split()) == 2, "both found the one that was started again"
+
+
+async def test_a_wait_for_a_slow_server_can_be_given_up_and_gone_on_with(tmp_path: Path) -> None:
+    servers = Servers(
+        (
+            McpConnection(one, lambda: child_environment(OURS), str(tmp_path))
+            for one in (server("pids"), replace(server("slow"), name="slow"))
+        ),
+        str(tmp_path),
+        1000,
+    )
+    added: list[Any] = []
+    told: list[str] = []
+    try:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(servers.ready(added.extend, told.append), 0.05)
+        assert added == []
+        await servers.ready(added.extend, told.append)
+        await servers.ready(added.extend, told.append)
+    finally:
+        await servers.close()
+    names = [one.name for one in added]
+    assert len(names) == len(set(names))
+    assert {name.split("__")[1] for name in names if "__" in name} == {"mini", "slow"}
+    assert told == []
+    assert len((tmp_path / "pids").read_text().split()) == 1
+
+
+async def test_an_end_does_not_wait_for_a_server_that_is_starting(tmp_path: Path) -> None:
+    slow = server("silent-pids", startup_seconds=500.0)
+    servers = Servers(
+        (McpConnection(slow, lambda: child_environment(OURS), str(tmp_path)),), str(tmp_path), 10
+    )
+    waiting = asyncio.ensure_future(servers.ready(lambda tools: None, lambda told: None))
+    for _ in range(1200):
+        await asyncio.sleep(0.05)
+        if (tmp_path / "pids").exists() and (tmp_path / "pids").read_text().strip():
+            break
+    waiting.cancel()
+    await asyncio.wait_for(servers.close(), 60)
+    (number,) = map(int, (tmp_path / "pids").read_text().split())
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+async def test_all_tools_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.tools.served.MOST_OFFERED", 600)
+    servers, tools, told = await opened(tmp_path, server())
+    await servers.close()
+    offered = [one for one in tools if one.name.startswith("mcp__")]
+    assert 0 < len(offered) < 11
+    assert sum(len(json.dumps(one.schema)) for one in offered) <= 600
+    (one,) = told
+    assert "were left out" in one
+    assert "enabled_tools" in one
 
 
 async def test_a_long_answer_is_cut(tmp_path: Path) -> None:
