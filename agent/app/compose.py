@@ -9,11 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import date
 from functools import cache
+from pathlib import Path
 
 from agent import __version__
-from agent.app import policy
+from agent.app import approvals, policy
+from agent.app.approvals import LiveRules
 from agent.app.host import Host, Stored
 from agent.app.masking import Audience, Curtain, masks_of, redactor
+from agent.app.network import Networks
 from agent.app.observed import ObservedModel
 from agent.app.underling import run_helper
 from agent.config.load import ensure_home
@@ -28,6 +31,7 @@ from agent.llm.client import ModelClient
 from agent.llm.responses import ResponsesClient
 from agent.llm.retry import Backoff, RetryingClient
 from agent.process.environ import child_environment
+from agent.protocol.asking import read_policy
 from agent.protocol.events import ThreadStarted, Warned
 from agent.protocol.items import JsonObject
 from agent.sandbox.base import Sandbox
@@ -41,19 +45,20 @@ from agent.tools.dispatch import Dispatcher
 from agent.tools.edit import PatchTool
 from agent.tools.gate import Gate
 from agent.tools.image import ImageTool
-from agent.tools.judgement import Judge
+from agent.tools.judgement import Judge, Owner
 from agent.tools.plan import PlanTool
 from agent.tools.registry import Registry
 from agent.tools.running import RunningCommands
-from agent.tools.shell import ShellLimits, ShellTool
+from agent.tools.shell import Doors, ShellLimits, ShellTool
 from agent.tools.stdin import InputTool
 from compliance import events as audit
 from compliance.errors import AuditError
 from compliance.log import AuditLog, Effort
-from compliance.otel import Telemetry, telemetry_from_environment
+from compliance.otel.telemetry import Telemetry, telemetry_from_environment
 from compliance.redact import Redactor
 from compliance.signing import Checkpointer, checkpointer
 from compliance.sink import AuditSink, FanOut
+from execpolicy.bundle.session import temp_folders
 from execpolicy.decision import Decision, SandboxMode
 
 _BASH = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash")
@@ -91,7 +96,6 @@ def _thread(
     hide = _redactor(settings, in_force)
     if audience is Audience.PERSON or settings.redact_output == "all":
         outbox.shown = Curtain(hide, masks_of(in_force.policy.masks, settings, os.environ)).shown
-    desk = ApprovalDesk(outbox.emit, attended=settings.interactive)
     spec = policy.session_spec(settings, in_force.files)
     troubles: list[str] = []
     telemetry = telemetry_from_environment(os.environ, troubles.append, __version__)
@@ -99,12 +103,51 @@ def _thread(
     model: ModelClient = _model(settings, stack)
     if telemetry is not None:
         model = ObservedModel(model, telemetry)
-    gate = Witness(
-        lambda rules, context, read: Gate(rules, context, spec, read=read),
-        in_force.policy,
-        policy.context_maker(settings, in_force.files, environment),
+    asking = read_policy(settings.approval_policy)
+    owner = Owner(settings.most_sandbox, settings.most_network)
+
+    def witness(rules: policy.PolicyInForce) -> Witness:
+        return Witness(
+            lambda one, context, read: Gate(one, context, spec, read=read, asking=asking, owner=owner),
+            rules.policy,
+            policy.context_maker(settings, rules.files, environment),
+        )
+
+    def changed(rules: policy.PolicyInForce) -> None:
+        for warning in rules.warnings:
+            outbox.emit(warning)
+        try:
+            sink.record(_policy_loaded(stored, rules))
+        except AuditError as error:  # the next verdict is not recorded either, and then nothing runs
+            outbox.emit(Warned(f"the audit record cannot be written: {error}", error.help))
+
+    gate = LiveRules(
+        in_force,
+        watched=tuple(one.path for one in approvals.files_of(settings)),
+        load=lambda: policy.load(settings),
+        make=witness,
+        changed=changed,
+    )
+    context = policy.context_maker(settings, in_force.files, environment)
+    trial = Gate(lambda: gate.policy, context, spec, asking=asking, owner=owner)
+    desk = ApprovalDesk(
+        outbox.emit,
+        attended=settings.interactive,
+        policy=asking,
+        reviewer=approvals.reviewer(
+            settings, model, stored.thread_id, environment, hide.text, _model_writable(settings)
+        ),
+        lasting=approvals.keeping(settings, trial, stored.thread_id, hide.text),
     )
     running = RunningCommands()
+    networks = Networks(
+        policy=lambda: gate.policy,
+        context=context,
+        desk=desk,
+        sink=sink,
+        spec=spec,
+        session=stored.thread_id,
+    )
 
     def dispatching(registry: Registry, emit: Emit, agent: str = "main") -> Dispatcher:
         return Dispatcher(
@@ -115,11 +158,11 @@ def _thread(
             sink=sink,
             sandboxes=sandboxes,
             emit=emit,
-            asker=Asker(
+            asker=lambda: Asker(
                 agent=agent,
                 model=settings.model_in_force,
                 approval=_approval(settings),
-                policy=policy.digest(in_force.files),
+                policy=policy.digest(gate.in_force.files),
             ),
         )
 
@@ -127,7 +170,7 @@ def _thread(
         return None if telemetry is None else telemetry.traceparent(stored.thread_id, call_id)
 
     def tools(running: RunningCommands) -> tuple[Tool, ...]:
-        return _tools(settings, bash, environment, running, trace)
+        return _tools(settings, bash, environment, running, trace, networks.door)
 
     async def help(name: str, message: str) -> tuple[str, str]:
         return await run_helper(parts, dispatching, tools, name, message)
@@ -137,6 +180,7 @@ def _thread(
     registry = Registry((*tools(running), *helpers.tools(cwd, settings.tool_output_token_limit)))
     dispatcher = dispatching(registry, outbox.emit)
     prepare = _servers(settings, environment, dispatcher.registry, outbox.emit, stack)
+    stack.callback(networks.close)  # last: what its commands had to say is recorded before
     stack.push_async_callback(dispatcher.aclose)
     stack.push_async_callback(running.close)  # first: what came of them is then recorded
     stack.push_async_callback(helpers.close)
@@ -177,6 +221,7 @@ def _tools(
     environment: Callable[[], Mapping[str, str]],
     running: RunningCommands,
     trace: Callable[[str], str | None],
+    doors: Doors,
 ) -> tuple[Tool, ...]:
     cwd = str(settings.cwd)
     limits = ShellLimits(
@@ -185,7 +230,15 @@ def _tools(
         output_bytes=settings.output_bytes,
     )
     return (
-        ShellTool(bash=bash, cwd=cwd, environment=environment, running=running, limits=limits, trace=trace),
+        ShellTool(
+            bash=bash,
+            cwd=cwd,
+            environment=environment,
+            running=running,
+            limits=limits,
+            trace=trace,
+            doors=doors,
+        ),
         InputTool(running, output_tokens=settings.tool_output_token_limit),
         PatchTool(cwd),
         ImageTool(cwd),
@@ -213,18 +266,11 @@ def _servers(
         settings.tool_output_token_limit,
     )
     stack.push_async_callback(servers.close)
-    opened = False
 
-    async def prepare() -> None:
-        nonlocal opened
-        if not opened:
-            opened = True
-            tools, troubles = await servers.open()
-            registry.add(tools)
-            for trouble in troubles:
-                emit(Warned(trouble, "see [mcp_servers] in config.toml"))
+    def tell(trouble: str) -> None:
+        emit(Warned(trouble, "see [mcp_servers] in config.toml"))
 
-    return prepare
+    return lambda: servers.ready(registry.add, tell)
 
 
 def _model(settings: Settings, stack: AsyncExitStack) -> ModelClient:
@@ -308,15 +354,23 @@ def _record(
                 resumed=stored.resumed,
             )
         )
-        files = tuple(
-            audit.PolicyFile(file.path, file.layer.word, file.digest, file.usable) for file in in_force.files
-        )
-        rules = policy.digest(in_force.files)
-        sink.record(audit.PolicyLoaded(stored.thread_id, files, in_force.errors, rules))
+        sink.record(_policy_loaded(stored, in_force))
     except AuditError as error:
         raise ConfigError(f"the audit record cannot be written: {error}", error.help) from error
     stack.callback(sink.record, audit.SessionEnded(stored.thread_id, "closed"))
     return sink
+
+
+def _policy_loaded(stored: Stored, rules: policy.PolicyInForce) -> audit.PolicyLoaded:
+    files = tuple(
+        audit.PolicyFile(file.path, file.layer.word, file.digest, file.usable) for file in rules.files
+    )
+    return audit.PolicyLoaded(stored.thread_id, files, rules.errors, policy.digest(rules.files))
+
+
+def _model_writable(settings: Settings) -> tuple[Path, ...]:
+    """The folders that a sandboxed command of the session may write, whatever is protected in them."""
+    return (settings.workspace, *settings.writable, *map(Path, temp_folders(os.environ)))
 
 
 def _redactor(settings: Settings, in_force: policy.PolicyInForce) -> Redactor:
@@ -333,7 +387,7 @@ def _surroundings(settings: Settings, spec: SandboxSpec, text: str) -> Surroundi
         writable=spec.writable,
         mode=spec.mode,
         network=spec.network,
-        can_ask=settings.interactive,
+        can_ask=settings.interactive or bool(settings.reviewer),
         today=date.today().isoformat(),
         instructions=text,
     )
@@ -384,7 +438,7 @@ def _bash() -> str:
 
 def _approval(settings: Settings) -> str:
     """Who answers an ask."""
-    return "user" if settings.interactive else "nobody"
+    return settings.reviewer.partition(" ")[0] or ("user" if settings.interactive else "nobody")
 
 
 def _user() -> str:

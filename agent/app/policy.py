@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from agent.config.model import Settings
 from agent.errors import ConfigError
+from agent.protocol.asking import Mode, read_policy
 from agent.protocol.events import Warned
 from agent.sandbox.spec import Network, SandboxSpec
 from execpolicy.bundle.load import FileUse, Loaded, PolicySource, load_policy
@@ -132,9 +133,16 @@ def session_of(settings: Settings, files: tuple[FileUse, ...]) -> Session:
         facts={
             "interactive": settings.interactive,
             "model": settings.model_in_force,
-            "approval_policy": "on-request" if settings.interactive else "never",
+            "approval_policy": _approval_policy(settings),
         },
     )
+
+
+def _approval_policy(settings: Settings) -> str:
+    """The mode in force: where nobody answers, it is `never`."""
+    if not settings.interactive and not settings.reviewer:
+        return Mode.NEVER.value
+    return read_policy(settings.approval_policy).mode.value
 
 
 def context_maker(

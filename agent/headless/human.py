@@ -69,8 +69,9 @@ class HumanText:
             case ApprovalAsked():
                 pass
             case ApprovalAnswered(reply):
-                said = f": {visible(reply.message)}" if reply.message else ""
-                self._line(f"  answer: {reply.answer.value}{said}")
+                said = f": {one_line(reply.message, 500)}" if reply.message else ""
+                who = f" by {one_line(reply.approver)}" if reply.approver else ""
+                self._line(f"  answer: {reply.answer.value}{who}{said}")
             case NetworkUsed():
                 pass  # what was refused stands in the result of its command
             case CommandEnded():

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable
 from typing import assert_never
 
-from agent.protocol.approvals import Answer
 from agent.protocol.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -103,7 +102,7 @@ class JsonLines:
                         "request_id": reply.request_id,
                         "call_id": call_id,
                         "answer": reply.answer.value,
-                        "approved": reply.answer in (Answer.YES, Answer.SESSION),
+                        "approved": reply.answer.granted,
                         "message": reply.message,
                         "approver": reply.approver,
                     }

@@ -70,7 +70,7 @@ class Dispatcher:
         sink: AuditSink,
         sandboxes: Callable[[SandboxMode], Sandbox],
         emit: Emit,
-        asker: Asker = Asker(),
+        asker: Callable[[], Asker] = Asker,
     ) -> None:
         """`sandboxes` picks a back end, or raises `SandboxUnavailable`."""
         self._session = session
@@ -123,7 +123,7 @@ class Dispatcher:
             judgement = self._gate.judge(call.name, request)
         verdict = judgement.verdict
         try:
-            self._record_judgement(decided(self._session, call, request, judgement, self._asker), judgement)
+            self._record_judgement(decided(self._session, call, request, judgement, self._asker()), judgement)
         except AuditError as error:
             return self._unrecorded(call, error, prepared)
         self._emit(

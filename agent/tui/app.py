@@ -172,7 +172,7 @@ class Terminal:
             elif choice.answer is Answer.NO and not choice.message and self.input.lasting:
                 return _reply(request, Answer.NO, await self._message())
             else:
-                return _reply(request, choice.answer, choice.message)
+                return _reply(request, choice.answer, choice.message, wide=choice.wide)
 
     async def _message(self) -> str:
         try:
@@ -226,8 +226,8 @@ class Terminal:
         task.add_done_callback(self._tasks.discard)
 
 
-def _reply(request: ApprovalRequest, answer: Answer, message: str) -> ApprovalReply:
-    return ApprovalReply(request_id=request.id, answer=answer, message=message, approver=_user())
+def _reply(request: ApprovalRequest, answer: Answer, message: str, *, wide: bool = False) -> ApprovalReply:
+    return ApprovalReply(request_id=request.id, answer=answer, message=message, approver=_user(), wide=wide)
 
 
 def _user() -> str:

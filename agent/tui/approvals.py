@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.protocol.approvals import Answer, ApprovalRequest
+from agent.protocol.approvals import Answer, ApprovalRequest, Offer
 from agent.protocol.plain import command_text, visible
 from agent.protocol.verdicts import reason, rule_place, speaking, way_out
 from execpolicy.decision import Decision, Part
 
 MOST_LINES = 60  # of the command; the rest is a key away and said to be missing
 MOST_PARTS = 30
+# A lasting answer, its key, and where it is kept.
+_KEPT = ((Answer.PROJECT, "p", "for this project"), (Answer.USER, "u", "for you"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Choice:
     answer: Answer | None = None
     message: str = ""
     view: bool = False
+    wide: bool = False  # of a lasting answer: the wider of the two offers
 
 
 def card(request: ApprovalRequest, *, whole: bool = False) -> list[Line]:
@@ -52,6 +55,9 @@ def card(request: ApprovalRequest, *, whole: bool = False) -> list[Line]:
     lines.append(Line(f"verdict: {request.verdict.decision.word}: {_flat(reason(request.verdict))}", "ask"))
     if instead := way_out(request.verdict):
         lines.append(Line(f"way out: {_flat(instead)}"))
+    if request.advice:
+        lines.append(Line(_flat(request.advice), "quiet"))
+    lines.extend(_lasting(request))
     if request.waiting:
         lines.append(Line(f"{request.waiting} more waiting behind this one", "quiet"))
     return lines
@@ -59,8 +65,15 @@ def card(request: ApprovalRequest, *, whole: bool = False) -> list[Line]:
 
 def question(request: ApprovalRequest) -> str:
     """The choices."""
-    session = f"[s] yes: {_flat(request.session_grant)}\n" if request.session_grant else ""
-    return f"[y] yes, once\n{session}[n] no, with a message to the model   [x] stop"
+    lines = ["[y] yes, once"]
+    if request.session_grant:
+        lines.append(f"[s] yes: {_flat(request.session_grant)}")
+    for answer, key, where in _KEPT:
+        for offer in request.offers.of(answer):
+            more = "+" if offer.wide else ""
+            extent = f"what begins the same, until {offer.ends}" if offer.wide else f"until {offer.ends}"
+            lines.append(f"[{key}{more}] yes, always, {where}: {extent}")
+    return "\n".join((*lines, "[n] no, with a message to the model   [x] stop"))
 
 
 def read_choice(line: str, request: ApprovalRequest) -> Choice | str:
@@ -80,8 +93,42 @@ def read_choice(line: str, request: ApprovalRequest) -> Choice | str:
             if request.session_grant:
                 return Choice(Answer.SESSION)
             return "a yes for the session is not on offer here; answer y, n or x"
+        case "u" | "u+" | "p" | "p+" if not rest:
+            answer = Answer.USER if word.lower().startswith("u") else Answer.PROJECT
+            wide = word.endswith("+")
+            if any(offer.wide is wide for offer in request.offers.of(answer)):
+                return Choice(answer, wide=wide)
+            return f"`{word.lower()}` is not on offer here; answer {_keys(request)}"
         case _:
-            return "answer y, s, n, x or v" if request.session_grant else "answer y, n, x or v"
+            return f"answer {_keys(request)}"
+
+
+def _keys(request: ApprovalRequest) -> str:
+    """The keys that are answers here."""
+    kept = [
+        f"{key}{'+' if offer.wide else ''}" for answer, key, _ in _KEPT for offer in request.offers.of(answer)
+    ]
+    keys = ["y", *(["s"] if request.session_grant else []), *kept, "n", "x"]
+    return f"{', '.join(keys)} or v"
+
+
+def _lasting(request: ApprovalRequest) -> Iterator[Line]:
+    """What an always would allow beyond this. Both places are offered the same extents, so each is shown once."""
+    shown: dict[bool, Offer] = {}
+    for answer, _, _ in _KEPT:
+        for offer in request.offers.of(answer):
+            shown.setdefault(offer.wide, offer)
+    for offer in shown.values():
+        head = "always, wider, would allow" if offer.wide else "always would allow"
+        yield Line(f"{head} until {offer.ends}: {_flat(offer.extent)}")
+        for one in offer.also:
+            yield Line(_flat(command_text(one)), "allow", "  also ")
+        for one in offer.still:
+            yield Line(_flat(command_text(one)), "quiet", "  not  ")
+        for note in offer.notes:
+            yield Line(_flat(note), "ask", "  note ")
+    for why in request.offers.why_not:
+        yield Line(f"always: {_flat(why)}", "quiet")
 
 
 def _flat(text: str) -> str:
