@@ -72,7 +72,7 @@ def _same(framework: Framework, text: str, control: Control) -> bool:
 
 def _parted(framework: Framework, text: str) -> tuple[bool, str]:
     """Whether the framework is named, and what follows."""
-    plain = text.strip().casefold()
+    plain = re.sub(r"\s*([:/])\s*", r"\1", text.strip().casefold())
     for scheme in sorted(framework.schemes, key=len, reverse=True):
         for mark in (":", "/", " "):
             if plain.startswith(scheme.casefold() + mark):
