@@ -24,12 +24,13 @@ COMMANDS = {
     "login": "keep the key of the model service",
     "logout": "forget it",
     "policy": "ask the policy what it says about a command",
+    "approvals": "list what was allowed for longer, and take it back",
     "audit": "show or verify the record of what was decided and done",
     "sandbox": "run any command in the sandbox of the agent's commands",
     "doctor": "say what of this machine works for the agent",
     "help": "show this text",
 }
-FOLDERS = ("sessions", "policy", "audit", "sandbox", "doctor", "config", "login", "logout", "apply")
+FOLDERS = ("sessions", "policy", "approvals", "audit", "sandbox", "doctor", "config", "login", "logout", "apply")
 # Options of Codex that have no meaning here, and what to do instead.
 _NOT_HERE = {
     "--approve-for-me": "no model answers for a person: allow it by a rule, or run `agent`",
@@ -226,6 +227,8 @@ def _folder(name: str, words: list[str]) -> int:
             from execpolicy.cli import app
 
             known = settings_of
+        case "approvals":
+            from agent.cli.approvals import app
         case "audit":
             from compliance.cli import app
         case "sandbox":
