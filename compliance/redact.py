@@ -36,9 +36,11 @@ _KEPT: Final = frozenset(
 class Hiding(Protocol):
     """What masks hide in a text: `execpolicy.engine.masks.Masks`."""
 
-    def may(self, lower: str) -> bool: ...
+    def may(self, text: str, lower: str) -> bool: ...
 
     def find(self, text: str, tool: str | None = None, server: str | None = None) -> Iterable[Any]: ...
+
+    def whole_call(self, tool: str, server: str | None) -> bool: ...
 
     def argument(self, name: str, tool: str | None, server: str | None) -> str | None: ...
 
@@ -93,11 +95,12 @@ class Redactor:
         _collect(event, strings)
         clear = self._clear
         fresh = [text for text in dict.fromkeys(strings) if text not in clear]
+        tool, server = _called(event)
         looked_up = any(map(_secret_variable, event.lookups)) if isinstance(event, Decided) else False
-        if not looked_up and not any(map(self._suspicious, fresh)):
+        whole = tool is not None and self._masks is not None and self._masks.whole_call(tool, server)
+        if not looked_up and not whole and not any(map(self._suspicious, fresh)):
             self._remember_clear(fresh)
             return event
-        tool, server = _called(event)
         cleaned = self._cleaned(event, list(dict.fromkeys(strings)), tool, server)
         if looked_up and isinstance(cleaned, Decided):
             cleaned = replace(cleaned, lookups=tuple(map(self._unlooked, cleaned.lookups)))
@@ -130,7 +133,7 @@ class Redactor:
         lower = text.lower()
         if any(hint in lower for hint in _HINTS):
             return True
-        return (self._masks is not None and self._masks.may(lower)) or self._known.may(text)
+        return (self._masks is not None and self._masks.may(text, lower)) or self._known.may(text)
 
     def _remember_clear(self, texts: list[str]) -> None:
         if len(self._clear) + len(texts) > MOST_CLEAR:
@@ -141,7 +144,7 @@ class Redactor:
         """Every secret in `text`."""
         lower = text.lower()
         found = [one for one in find_secrets(text, lower) if MARK not in text[one.start : one.end]]
-        if self._masks is not None and (tool is not None or self._masks.may(lower)):
+        if self._masks is not None and (tool is not None or self._masks.may(text, lower)):
             found += [Found(one.start, one.end, one.mask) for one in self._masks.find(text, tool, server)]
         return found + [one for one, _ in self._known.find(text)]
 

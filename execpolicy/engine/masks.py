@@ -70,18 +70,18 @@ class Masks:
         self._programs = [mask for mask in masks if mask.program]
         self._files = [mask for mask in masks if mask.paths]
         self._whole_calls = [mask for mask in masks if mask.tool and not mask.argument]
-        needles = [_needles(mask) for mask in masks if not (mask in self._whole_calls or mask.paths)]
-        self._always = any(found is None for found in needles) or bool(self._whole_calls)
-        self._needles = tuple(dict.fromkeys(one for found in needles for one in found or ()))
-        if self._files:
-            self._needles += ("*** ", "+++ ", "<<")
+        self._signs = _Signs.of(masks)
 
     def __bool__(self) -> bool:
         return bool(self._masks)
 
-    def may(self, lower: str) -> bool:
-        """Whether something may be hidden in a text; `lower` is the text in lower case. False is certain."""
-        return self._always or any(needle in lower for needle in self._needles)
+    def may(self, text: str, lower: str) -> bool:
+        """Whether something may be hidden in a text; `lower` is the same in lower case. False is certain."""
+        return self._signs.seen(text, lower)
+
+    def whole_call(self, tool: str, server: str | None) -> bool:
+        """Whether all arguments of a call are hidden."""
+        return any(_of_call(mask, tool, server) for mask in self._whole_calls)
 
     def find(self, text: str, tool: str | None = None, server: str | None = None) -> Iterator[Hidden]:
         """What is hidden in `text`. `tool` is called by it, where that is known; a mask of another is left out."""
@@ -243,7 +243,7 @@ def _mentioned(mask: Mask, text: str) -> bool:
     needles = _word_needles(mask.program) if mask.program is not None else None
     if needles is not None and not any(needle in text for needle in needles):
         return False
-    return not mask.option or any(one in text or one[:4] in text for one in mask.option)
+    return not mask.option or any((one[:6] if one.startswith("--") else one) in text for one in mask.option)
 
 
 def _secrets(mask: Mask, argv: Sequence[Word]) -> Iterator[str]:
@@ -314,16 +314,63 @@ def _lines(text: str, start: int, end: int, mask: str) -> Iterator[Hidden]:
 # --- what has to stand in a text -------------------------------------------------------------
 
 
-def _needles(mask: Mask) -> tuple[str, ...] | None:
-    """Texts in lower case of which one stands wherever the mask may hide something; None: nothing is sure."""
-    if mask.pattern:
-        found = [covering(one).needle.lower() for one in mask.pattern]
-        return tuple(found) if all(found) else None
-    for pattern in (mask.program, mask.env, mask.header, mask.argument):
-        if pattern is not None:
-            found_in_word = _word_needles(pattern)
-            return None if found_in_word is None else tuple(one.lower() for one in found_in_word)
-    return None
+@frozen
+class _Signs:
+    """Texts of which one stands wherever a mask may hide something."""
+
+    always: bool  # a mask that needs nothing
+    words: tuple[str, ...]
+    lower: tuple[str, ...]
+    long: tuple[tuple[str, int], ...]  # counts only in a text of so many characters
+    pairs: tuple[
+        tuple[tuple[str, ...], tuple[str, ...]], ...
+    ]  # one of each: a program, and what is behind it
+
+    @staticmethod
+    def of(masks: Sequence[Mask]) -> _Signs:
+        always = False
+        words: list[str] = []
+        lower: list[str] = []
+        long: list[tuple[str, int]] = []
+        pairs: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+        for mask in masks:
+            if mask.paths:
+                words += ("*** ", "+++ ", "<<")
+            elif mask.pattern:
+                long += [(covering(one).needle, covering(one).least) for one in mask.pattern]
+            elif mask.program is not None:
+                behind = (
+                    mask.subcommand[:1]
+                    or tuple(one[:6] if one.startswith("--") else one for one in mask.option)
+                    or ("",)
+                )
+                pairs.append((_word_needles(mask.program) or ("",), behind))
+            else:
+                pattern = mask.env or mask.header or mask.argument
+                found = None if pattern is None else _word_needles(pattern)
+                always |= found is None and mask.tool is None
+                (lower if mask.header is not None else words).extend(found or ())
+        unique = dict.fromkeys
+        return _Signs(always, tuple(unique(words)), tuple(unique(lower)), tuple(unique(long)), tuple(pairs))
+
+    def seen(self, text: str, lower: str) -> bool:
+        if self.always:
+            return True
+        for word in self.words:
+            if word in text:
+                return True
+        for word in self.lower:
+            if word in lower:
+                return True
+        size = len(text)
+        for word, least in self.long:
+            if size >= least and word in text:
+                return True
+        for programs, behind in self.pairs:
+            for program in programs:
+                if program in text and any(one in text for one in behind):
+                    return True
+        return False
 
 
 def _word_needles(pattern: WordPattern | None) -> tuple[str, ...] | None:

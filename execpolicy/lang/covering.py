@@ -9,9 +9,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, assert_never
 
-from execpolicy.lang.expression import Chars, Repeat, Row, read_regex
+from execpolicy.lang.expression import Branch, Chars, Edge, Node, Repeat, Row, read_regex
 from execpolicy.lang.regular import Net, net_of
 from execpolicy.lang.rules import Exact, Regex
 
@@ -32,13 +32,15 @@ def covering(pattern: Exact | Regex) -> Covering:
 class Covering:
     """Finds one pattern in texts."""
 
-    __slots__ = ("_backward", "_forward", "_needle", "_net", "_text")
+    __slots__ = ("_backward", "_forward", "_needle", "_net", "_text", "least")
 
     def __init__(self, pattern: Exact | Regex) -> None:
         self._text = pattern.text if isinstance(pattern, Exact) else ""
+        self.least = len(self._text)  # characters of the shortest match
         if isinstance(pattern, Regex):
             node = read_regex(pattern.pattern)
             self._needle = _needle(node)
+            self.least = _least(node)
             self._net = net_of(node)
             self._forward = _Walk(self._net, backward=False)
             self._backward = _Walk(self._net, backward=True)
@@ -56,7 +58,7 @@ class Covering:
         if self._text:
             yield from _occurrences(text, self._text)
             return
-        if not text or self._needle not in text:
+        if not text or len(text) < self.least or self._needle not in text:
             return
         try:
             reached = self._forward.over(text)
@@ -161,7 +163,7 @@ def _occurrences(text: str, needle: str) -> Iterator[tuple[int, int]]:
         at = text.find(needle, at + len(needle))
 
 
-def _needle(node: object) -> str:
+def _needle(node: Node) -> str:
     """The longest run of single characters that every match has to hold."""
     best = run = ""
     for char in _sure(node):
@@ -170,7 +172,22 @@ def _needle(node: object) -> str:
     return best
 
 
-def _sure(node: object) -> Iterator[str]:
+def _least(node: Node) -> int:
+    match node:
+        case Chars():
+            return 1
+        case Edge():
+            return 0
+        case Row(nodes):
+            return sum(map(_least, nodes))
+        case Branch(options):
+            return min(map(_least, options))
+        case Repeat(inner, low, _):
+            return low * _least(inner)
+    assert_never(node)
+
+
+def _sure(node: Node) -> Iterator[str]:
     """The characters of a match one by one; empty for a place where one of several may stand."""
     match node:
         case Chars():
