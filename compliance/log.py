@@ -18,8 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from compliance.chain import GENESIS, seal
-from compliance.codec import to_json
+from compliance.chain import GENESIS, seal_json
 from compliance.errors import AuditError
 from compliance.events import (
     Approved,
@@ -55,10 +54,14 @@ from compliance.segments import (
     segments,
     unpack_head,
 )
+from compliance.wire import encode
 from execpolicy.decision import Decision
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 LOCK_SECONDS: Final = 5.0
+LOOK_EVERY: Final = (
+    8  # records between looks whether the folder still is what it was: a moved one loses nothing
+)
 QUOTA_RESERVE: Final = 64 * 1024  # above the quota, for gaps and ends of sessions
 _APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _datasync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
@@ -152,6 +155,7 @@ class AuditLog:
         self._closed = False
         self._head_fd = -1
         self._head_id = (0, 0)
+        self._looks = -1
         try:
             with self._mutex:
                 self._begin()
@@ -193,13 +197,19 @@ class AuditLog:
             if self._closed:
                 raise AuditError("the audit log is closed", "open it again")
             try:
+                data = encode(event)
                 if self._head_fd < 0:
                     self._begin()
                 self._lock()
                 try:
+                    if must_be_durable(event):
+                        self._looks = -1
                     self._take_up()
-                    self._write(event)
-                    return self._head.seq
+                    if self._quota:
+                        self._mind_quota(event)
+                    if self._lost:
+                        self._write_gap()
+                    return self._append(event, data)
                 finally:
                     self._unlock()
             except OSError as error:
@@ -218,28 +228,25 @@ class AuditLog:
             self._release()  # the next try makes a new one, and tells what is missing
         return 0
 
-    def _write(self, event: AuditEvent) -> None:
-        if self._quota and self._used() >= self._quota:
+    def _mind_quota(self, event: AuditEvent) -> None:
+        if self._used() >= self._quota:
             if not isinstance(event, Gap | SessionEnded) or self._used() >= self._quota + QUOTA_RESERVE:
                 self._tell_quota()
                 raise _QuotaUsed(errno.EDQUOT, f"its quota of {self._quota} bytes is used up")
         else:
             self._quota_told = False
-        self._write_gap()
-        self._append(event)
 
     def _tell_quota(self) -> None:
         if not self._quota_told and self._used() < self._quota + QUOTA_RESERVE:
             then = "run unrecorded" if self._effort is Effort.BEST else "are refused"
             why = f"the quota of {self._quota} bytes is used up; calls {then} from here on"
-            self._append(Gap("", GapKind.UNWRITTEN, why))
+            self._tell(Gap("", GapKind.UNWRITTEN, why))
             self._quota_told = True
 
     def _write_gap(self) -> None:
-        if self._lost:
-            went = "; the calls ran all the same" if self._effort is Effort.BEST else ""
-            self._append(Gap("", GapKind.UNWRITTEN, f"{self._lost_why}{went}", count=self._lost))
-            self._lost = 0
+        went = "; the calls ran all the same" if self._effort is Effort.BEST else ""
+        self._tell(Gap("", GapKind.UNWRITTEN, f"{self._lost_why}{went}", count=self._lost))
+        self._lost = 0
 
     def _used(self) -> int:
         """Bytes of all segments."""
@@ -256,7 +263,7 @@ class AuditLog:
             self._lock()
             try:
                 self._take_up()
-                if not self._quota or self._used() < self._quota + QUOTA_RESERVE:
+                if self._lost and (not self._quota or self._used() < self._quota + QUOTA_RESERVE):
                     self._write_gap()
             finally:
                 self._unlock()
@@ -328,6 +335,9 @@ class AuditLog:
 
     def _is_ours(self) -> bool:
         """Whether the head that is open stands in the folder still: who follows the path reads what we write."""
+        self._looks += 1
+        if self._looks % LOOK_EVERY:
+            return bool(os.fstat(self._head_fd).st_nlink)
         try:
             there = os.stat(self._head_path, follow_symlinks=False)
         except FileNotFoundError:
@@ -359,10 +369,9 @@ class AuditLog:
         if left.torn_at is not None:
             gaps.append(self._put_aside(left.segment, left.torn_at))
         self._sync_folder()
-        self._head = Head(left.end.digest, left.segment, left.end.seq, os.fstat(self._segment).st_size)
-        self._move_head()
+        self._move_head(Head(left.end.digest, left.segment, left.end.seq, os.fstat(self._segment).st_size))
         for gap in gaps:
-            self._append(gap)
+            self._tell(gap)
 
     def _put_aside(self, segment: str, at: int) -> Gap:
         """Keep half a line in a file of its own, take it off the segment, say so."""
@@ -380,28 +389,35 @@ class AuditLog:
         reason = f"half a line of {size} bytes was left by a crash; it is kept in `{name}`"
         return Gap("", GapKind.TORN, reason, kept=name, sha256=digest.hexdigest())
 
-    def _append(self, event: AuditEvent) -> None:
-        line, link = seal(self._head.link, self._clock(), to_json(event))
+    def _tell(self, gap: Gap) -> None:
+        self._append(gap, encode(gap))
+
+    def _append(self, event: AuditEvent, data: bytes) -> int:
+        before = self._head
+        line, link = seal_json(before.link, self._clock(), data)
         if len(line) > MOST_LINE:
             raise AuditError(
                 f"a record of {len(line)} bytes is longer than the {MOST_LINE} that the audit log takes",
                 "make the call smaller",
             )
-        if self._head.size and self._head.size + len(line) > self._segment_bytes:
+        if before.size and before.size + len(line) > self._segment_bytes:
             self._next_segment()
-        before = self._head
+            before = self._head
+        head = Head(link.digest, before.segment, link.seq, before.size + len(line))
         try:
             if os.write(self._segment, line) != len(line):  # the rest would not fit either
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if must_be_durable(event):
                 _datasync(self._segment)
-            self._head = Head(link.digest, before.segment, link.seq, before.size + len(line))
-            self._move_head()
+            self._move_head(head)
         except OSError:
-            self._head, self._packed = before, None
+            self._packed = None
             with suppress(OSError):
                 os.ftruncate(self._segment, before.size)
+                self._move_head(before)  # or it would tell of a record that is not there
+            self._head, self._packed = before, None
             raise
+        return link.seq
 
     def _next_segment(self) -> None:
         os.fsync(self._segment)
@@ -410,14 +426,14 @@ class AuditLog:
         os.close(self._segment)
         self._segment = fd
         self._sync_folder()
-        self._head = Head(self._head.digest, name, self._head.seq, os.fstat(fd).st_size)
-        self._move_head()
+        self._move_head(Head(self._head.digest, name, self._head.seq, os.fstat(fd).st_size))
         os.fsync(self._head_fd)
 
-    def _move_head(self) -> None:
-        packed = pack_head(self._head)
-        os.pwrite(self._head_fd, packed, 0)
-        self._packed = packed
+    def _move_head(self, head: Head) -> None:
+        packed = pack_head(head)
+        if os.pwrite(self._head_fd, packed, 0) != len(packed):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._head, self._packed = head, packed
 
     def _sync_folder(self) -> None:
         fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

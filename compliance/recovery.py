@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from compliance.chain import START, Link, read_line
@@ -62,7 +62,7 @@ def _cut(parts: list[Path], head: Head) -> Leftover:
         last_seq=head.seq,
         count=max(head.seq - found.end.seq, 0),
     )
-    end = replace(found.end, seq=max(head.seq, found.end.seq))
+    end = Link(max(head.seq, found.end.seq), found.end.digest)
     return Leftover(segment=last, end=end, torn_at=found.torn_at, gaps=(gap,))
 
 

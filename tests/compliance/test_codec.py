@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance.chain import START, read_line, seal
+from compliance.chain import START, canonical, read_line, seal
 from compliance.codec import from_json, kind_of, to_json
 from compliance.errors import RecordError
 from compliance.events import (
@@ -40,6 +40,7 @@ from compliance.events import (
 from compliance.export import Format, export
 from compliance.plain import describe
 from compliance.query import Entry, Filter
+from compliance.wire import encode
 from execpolicy.decision import (
     Certainty,
     Confinement,
@@ -199,6 +200,17 @@ events: st.SearchStrategy[AuditEvent] = st.one_of(
 @given(events)
 def test_every_event_comes_back_as_it_went(event: AuditEvent) -> None:
     assert from_json(to_json(event)) == event
+
+
+@given(events)
+def test_what_is_written_in_one_go_is_the_same(event: AuditEvent) -> None:
+    assert encode(event) == canonical(to_json(event))
+
+
+def test_what_is_no_text_is_written_the_same() -> None:
+    event = Decided("s", "c", "t", "a\udcff", "/", Verdict(decision=Decision.DENY))
+    assert encode(event) == canonical(to_json(event))
+    assert b'"a\\\\xff"' in encode(event)
 
 
 @settings(max_examples=40)

@@ -197,7 +197,7 @@ def test_a_log_removed_while_in_use_refuses(tmp_path: Path) -> None:
     log.record(refused())
     for path in folder.iterdir():
         path.unlink()
-    with pytest.raises(AuditError, match="removed while it was in use"):
+    with pytest.raises(AuditError, match="removed or replaced while it was in use"):
         log.record(refused())
     log.close()
 
