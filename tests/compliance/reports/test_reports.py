@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from compliance.chain import START, Record, read_line, seal
 from compliance.cli import app
 from compliance.cli_reports import ReportName
 from compliance.codec import to_json
+from compliance.errors import RecordError
 from compliance.events import (
     Approved,
     AuditEvent,
@@ -31,11 +33,14 @@ from compliance.events import (
     SessionStarted,
 )
 from compliance.log import AuditLog
+from compliance.reading import Log, Scenes, Seen, Spoiled
 from compliance.reports.base import Cell, Report, Table
-from compliance.reading import Log, Scenes, Seen
 from compliance.reports.questions import QUESTIONS, Beside, question
-from compliance.reports.render import Form, render
+from compliance.reports.render import Form, render, rich_text
+from compliance.reports.wanted import read_wanted
+from compliance.rulebook import of_sources
 from compliance.segments import Snapshot
+from execpolicy.bundle.load import PolicySource
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
 
 STARTED = SessionStarted("s1", "0.1", "m", "/w", "/w", "workspace-write", "user")
@@ -222,3 +227,226 @@ def test_the_command_answers_every_question(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["report", "rules", "--dir", str(tmp_path), "--format", "json"])
     assert result.exit_code == 1
     assert "not as it was sealed" in result.stderr
+
+
+def at(host: str, session: str, digests: Sequence[str], user: str = "ann") -> list[AuditEvent]:
+    """A session on a machine with these rule files."""
+    files = tuple(PolicyFile(f"/r/{n}.rules", "user", digest, True) for n, digest in enumerate(digests))
+    started = SessionStarted(session, "0.1", "m", "/w", "/w", "read-only", "user", user=user, host=host)
+    return [started, PolicyLoaded(session, files), SessionEnded(session, "done")]
+
+
+def machines(report: Report) -> dict[Cell, Cell]:
+    table = report.tables[0]
+    return {row[0]: row[table.columns.index("state")] for row in table.rows}
+
+
+C = "c" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "states"),
+    [
+        pytest.param(f"{A}  a.rules\n{B}  b.rules\n", ["as wanted", "differs", "more"], id="sha256sum"),
+        pytest.param(
+            json.dumps({"files": [{"path": "a.rules", "sha256": A}]}),
+            ["more", "as wanted", "more"],
+            id="manifest",
+        ),
+        pytest.param(C, ["differs", "differs", "differs"], id="one-file-nobody-has-alone"),
+        pytest.param(A, ["differs", "as wanted", "differs"], id="one-file"),
+    ],
+)
+def test_drift_judges_machines_by_the_wanted_policy(tmp_path: Path, text: str, states: list[str]) -> None:
+    path = tmp_path / "wanted"
+    path.write_text(text)
+    wanted = read_wanted(text if len(text) == 64 else str(path))
+    events = [*at("one", "s1", [A, B]), *at("two", "s2", [A]), *at("three", "s3", [A, B, C])]
+    found = machines(report("drift", *events, beside=Beside(wanted=wanted)))
+    assert found == dict(zip(["one", "two", "three"], states, strict=True))
+
+
+def test_a_policy_that_could_not_be_used_is_drift(tmp_path: Path) -> None:
+    (tmp_path / "a.rules").write_text("x")
+    wanted = read_wanted(str(tmp_path))
+    loaded = PolicyLoaded("s1", (PolicyFile("/r/a", "user", wanted.files[0][0], False),))
+    found = report("drift", at("one", "s1", [])[0], loaded, beside=Beside(wanted=wanted))
+    assert machines(found) == {"one": "differs"}
+
+
+@pytest.mark.parametrize("text", ["gone", "b" * 63, "g" * 64])
+def test_what_is_no_policy_is_told(text: str) -> None:
+    with pytest.raises(RecordError, match="no policy to compare with"):
+        read_wanted(text)
+
+
+def test_coverage_names_rules_that_never_fired(tmp_path: Path) -> None:
+    path = tmp_path / "a.rules"
+    path.write_text(
+        'prefix_rule(pattern = ["git"], decision = "allow", id = "r")\n'
+        'prefix_rule(pattern = ["dd"], decision = "forbidden", id = "never", owner = "ops")\n'
+    )
+    loaded = PolicyLoaded(
+        "s1", (PolicyFile(str(path), "user", hashlib.sha256(path.read_bytes()).hexdigest(), True),)
+    )
+    call = decided("c1", "git status", Decision.ALLOW, rule("r", Decision.ALLOW))
+    found = report("coverage", STARTED, loaded, call)
+    assert found.tables[1].rows == (("r", 1, "yes"),)
+    assert [row[:2] for row in found.tables[2].rows] == [("never", "deny")]
+    path.write_text("# another version\n")
+    later = report("coverage", STARTED, loaded, call)
+    assert later.tables[2].rows == ()
+    assert any("no longer what was recorded" in note for note in later.notes)
+    named = Beside(book=lambda _: of_sources([PolicySource(path, Layer.USER)]))
+    assert report("coverage", STARTED, loaded, call, beside=named).tables[1].rows == (("r", 1, "no"),)
+
+
+def seen(events: Sequence[AuditEvent], times: Sequence[str]) -> list[Seen]:
+    link, found, scenes = START, [], Scenes()
+    for event, time in zip(events, times, strict=True):
+        line, link = seal(link, f"2026-11-24T{time}.000000Z", to_json(event))
+        record = read_line(line)
+        assert record
+        found.append(Seen(LOG, record, event, scenes.after(event)))
+    return found
+
+
+def test_gaps_tell_clocks_spans_and_asks() -> None:
+    ask = decided("c1", "x", Decision.ASK)
+    asked = question("gaps")
+    first, second, third = seen([STARTED, ask, SessionEnded("s1", "x")], ["10:00:00", "10:00:05", "09:00:00"])
+    asked.feed(first)
+    asked.spoil(Spoiled(LOG, "records-1", 2))
+    asked.spoil(Spoiled(LOG, "records-1", 3))
+    asked.feed(second)
+    asked.feed(third)
+    asked.spoil(Spoiled(LOG, "records-1", 6))
+    rows = asked.answer().tables[0].rows
+    assert [(row[3], row[5]) for row in rows] == [
+        ("unverified", 2),
+        ("no answer", 1),
+        ("clock", 1),
+        ("unverified", 1),
+    ]
+    assert "between 2026-11-24T10:00:00.000000Z and 2026-11-24T10:00:05.000000Z" in str(rows[0][7])
+    assert all(row[6] == "no" for row in rows)
+
+
+def test_a_gap_that_the_record_explains_is_told_apart() -> None:
+    notes = report("gaps", Gap("", GapKind.TORN, "half a line"), Gap("", GapKind.LOST, "")).notes
+    assert notes[0] == "2 gaps, of these 1 without a recorded explanation"
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, ["report", *map(str, words)])
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    """Two machines: one sent its folder, the other an export."""
+    for host, digest in (("one", A), ("two", B)):
+        log = AuditLog(tmp_path / "fleet" / host)
+        for event in at(host, f"s-{host}", [digest], user=f"user-{host}"):
+            log.record(event)
+        session = f"s-{host}"
+        match = rule(f"rule-{host}", Decision.DENY)
+        part = Part(kind="command", text="x", decision=Decision.DENY, matches=(match,))
+        log.record(
+            Decided(session, "c", "exec_command", "x", "/w", Verdict(decision=Decision.DENY, parts=(part,)))
+        )
+        log.record(Refused(session, "c", "no"))
+        log.close()
+    exported = CliRunner().invoke(
+        app, ["export", "--format", "jsonl", "--dir", str(tmp_path / "fleet" / "two")]
+    )
+    (tmp_path / "fleet" / "second.jsonl").write_text(exported.stdout)
+    for path in (tmp_path / "fleet" / "two").iterdir():
+        path.unlink()
+    (tmp_path / "fleet" / "two").rmdir()
+    return tmp_path / "fleet"
+
+
+def test_many_machines_are_read_from_folders_and_exports(fleet: Path) -> None:
+    result = run("drift", "--log", fleet, "--wanted", A, "--format", "json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["tables"]["machines"]
+    assert [(row["host"], row["log"], row["state"]) for row in found] == [
+        ("one", "one", "as wanted"),
+        ("two", "second", "differs"),
+    ]
+    both = run("drift", "--log", fleet / "one", "--log", fleet / "second.jsonl", "--format", "json")
+    assert len(json.loads(both.stdout)["tables"]["machines"]) == 2
+    gaps = json.loads(run("gaps", "--log", fleet, "--format", "json").stdout)["tables"]["gaps"]
+    assert ("second", "export") in {(row["log"], row["kind"]) for row in gaps}
+    assert ("one", "no checkpoint") in {(row["log"], row["kind"]) for row in gaps}
+
+
+@pytest.mark.parametrize(
+    ("words", "hosts"),
+    [
+        ([], ["one", "two"]),
+        (["--user", "user-two"], ["two"]),
+        (["--host", "one"], ["one"]),
+        (["--session", "s-t"], ["two"]),
+        (["--rule", "*-one"], ["one"]),
+        (["--from", "2100-01-01"], []),
+        (["--to", "2020-01-01"], []),
+        (["--since", "1h", "--until", "2100-01-01T00:00:00+05:30"], ["one", "two"]),
+    ],
+)
+def test_reports_are_about_what_was_asked_for(fleet: Path, words: list[str], hosts: list[str]) -> None:
+    result = run("decisions", "--log", fleet, "--format", "json", *words)
+    assert result.exit_code == 0, result.output
+    assert [row["host"] for row in json.loads(result.stdout)["tables"]["by user"]] == hosts
+
+
+def test_several_tables_are_one_csv(fleet: Path) -> None:
+    result = run("decisions", "--log", fleet, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["table"] for row in rows] == ["by tool", "by day", "by user", "by user"]
+    assert {row["user"] for row in rows} == {"", "user-one", "user-two"}
+
+
+def test_a_newer_kind_of_event_is_named_and_left_out(fleet: Path) -> None:
+    path = fleet / "one" / "records-000000000001.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    last = read_line(lines[-1])
+    assert last
+    line, _ = seal(last.link, "2026-11-24T10:00:00.000000Z", {"kind": "teleported", "session": "s"})
+    path.write_bytes(b"".join([*lines, line]))
+    result = run("decisions", "--log", fleet / "one")
+    assert result.exit_code == 1
+    assert "error: records-000000000001.jsonl:6" in result.stderr
+    assert "by tool" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["drift", "--wanted", "nothing"], "no policy to compare with"),
+        (["coverage", "--profile", "nobody's"], "no profile"),
+        (["coverage", "--rules", "gone"], "no rule file"),
+        (["gaps", "--from", "soon"], "is no time"),
+    ],
+)
+def test_wrong_words_are_told(fleet: Path, words: list[str], told: str) -> None:
+    result = run(*words, "--log", fleet)
+    assert result.exit_code != 0
+    assert told in result.output + str(result.exception)
+
+
+def test_rich_text_breaks_cells_and_hides_nothing() -> None:
+    from rich.console import Console
+
+    found = Report(
+        title="T",
+        tables=(Table(name="t", columns=("a", "b"), rows=(("[bold]x[/] \x1b[31m" + "y" * 90, 2),)),),
+        notes=("n",),
+    )
+    console = Console(width=40, file=io.StringIO(), highlight=False, markup=False)
+    for one in rich_text(found):
+        console.print(one)
+    out = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "[bold]x[/]" in out
+    assert "\x1b" not in out
+    assert out.count("y") >= 90
