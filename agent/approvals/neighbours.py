@@ -64,3 +64,11 @@ def _sibling(words: tuple[str, ...], count: int) -> str:
         grammar = grammar.subcommands[word]
     others = sorted(name for name in grammar.subcommands if name != words[count - 1])
     return shlex.join((*words[: count - 1], others[0])) if others else ""
+
+
+def of_host(host: str, port: int | None, protocol: str | None) -> Iterator[tuple[str, JsonObject]]:
+    """Connections that are nearly this one, each with a name."""
+    yield f"{host}, another port", {"host": host, "port": 8443 if port != 8443 else 443, "protocol": protocol}
+    yield f"www.{host}", {"host": f"www.{host}", "port": port, "protocol": protocol}
+    other = "http" if protocol != "http" else "https"
+    yield f"{host} by {other}", {"host": host, "port": port, "protocol": other}

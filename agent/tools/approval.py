@@ -14,6 +14,7 @@ from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest, Off
 from agent.protocol.asking import AskPolicy, Mode
 from agent.protocol.events import ApprovalAnswered, ApprovalAsked, Warned
 from agent.tools.base import (
+    HOST_TOOL,
     CallServer,
     ChangeFiles,
     Emit,
@@ -167,7 +168,7 @@ class ApprovalDesk:
             cwd=request.cwd,
             verdict=judgement.verdict,
             reason=request.reason,
-            session_grant=_offer(request, judgement.verdict),
+            session_grant=_offer(tool, request, judgement.verdict),
             explanation=judgement.explanation,
             details=judgement.details,
             diff=request.diff if isinstance(request, ChangeFiles) else "",
@@ -218,7 +219,7 @@ class ApprovalDesk:
         return replace(answered, rules=rules, until=offer.ends)
 
 
-def _offer(request: Request, verdict: Verdict) -> str:
+def _offer(tool: str, request: Request, verdict: Verdict) -> str:
     """What a yes for the session would cover; empty where there is none to give."""
     if verdict.scope is Scope.ONCE:
         return ""
@@ -228,5 +229,7 @@ def _offer(request: Request, verdict: Verdict) -> str:
         case RunScript():
             words = f"exactly this command in {request.cwd}, for the rest of this session"
             return f"{words}, whatever its unknown parts are then" if verdict.unknowns else words
+        case UseTool() if tool == HOST_TOOL:
+            return f"exactly this connection, of every command in {request.cwd}, for the rest of this session"
         case FeedProgram() | CallServer() | ChangeFiles() | UseTool():
             return ""

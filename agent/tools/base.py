@@ -110,6 +110,19 @@ class CallServer:
         return f"{self.server}.{self.tool} {json.dumps(self.arguments, ensure_ascii=False)}"
 
 
+HOST_TOOL = "network"  # the name under which a connection of a running command is asked about
+
+
+def host_of(request: UseTool) -> tuple[str, int | None, str | None]:
+    """Host, port and protocol of a connection that is asked about as `HOST_TOOL`."""
+    host, port, protocol = (request.arguments.get(name) for name in ("host", "port", "protocol"))
+    return (
+        str(host),
+        port if isinstance(port, int) else None,
+        protocol if isinstance(protocol, str) else None,
+    )
+
+
 Request = RunScript | FeedProgram | CallServer | ChangeFiles | UseTool
 
 
@@ -201,6 +214,7 @@ class Tool(Protocol):
 
 
 __all__ = [
+    "HOST_TOOL",
     "BadCall",
     "CallServer",
     "ChangeFiles",
@@ -215,6 +229,7 @@ __all__ = [
     "ToolCall",
     "ToolResult",
     "UseTool",
+    "host_of",
     "Verdict",
     "subject_of",
 ]

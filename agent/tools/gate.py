@@ -11,11 +11,22 @@ from agent.protocol.asking import AskPolicy, Mode
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools import asks
-from agent.tools.base import CallServer, ChangeFiles, FeedProgram, Request, RunScript, UseTool, subject_of
+from agent.tools.base import (
+    HOST_TOOL,
+    CallServer,
+    ChangeFiles,
+    FeedProgram,
+    Request,
+    RunScript,
+    UseTool,
+    host_of,
+    subject_of,
+)
 from agent.tools.judgement import Judgement, Owner, confined
+from agent.tools.reach import Reach, reach
 from execpolicy.decision import Confinement, Decision, NetworkAccess, Part, SandboxMode, Scope, Verdict
 from execpolicy.engine import explain
-from execpolicy.engine.check import check_facts, check_files, check_tool
+from execpolicy.engine.check import check_facts, check_files, check_host, check_tool
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.fold import stricter
 from execpolicy.engine.policy import Policy
@@ -37,7 +48,6 @@ class Gate:
         policy: Policy | Callable[[], Policy],
         context: Callable[[str], CheckContext],
         session: SandboxSpec,
-        most: Network = Network.FULL,
         *,
         read: Callable[[str, str], ScriptFacts] = _analysed,
         asking: AskPolicy = AskPolicy(),
@@ -45,8 +55,7 @@ class Gate:
     ) -> None:
         """`context` gives the facts of this moment for a folder; `session` is the session's own confinement.
 
-        `most` is the network that a verdict which allows the network gives. A `policy` that is called gives
-        the rules of this moment.
+        A `policy` that is called gives the rules of this moment.
         """
         self._policy = policy
         self._context = context
@@ -54,7 +63,7 @@ class Gate:
         self._read = read
         self._asking = asking
         self._owner = owner
-        self._most = most
+        self._reach: tuple[Policy, Reach] | None = None
 
     @property
     def policy(self) -> Policy:
@@ -66,7 +75,7 @@ class Gate:
         try:
             policy = self.policy
             verdict = self.under(policy, tool, request)
-            spec = confined(self._session, verdict, self._most)
+            spec = self._confined(policy, verdict)
             return Judgement(
                 verdict,
                 tuple(explain.lines(verdict)),
@@ -78,8 +87,16 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - fail closed: a fault of the analysis is a refusal
             return self._failed(tool, request, error)
 
+    def _confined(self, policy: Policy, verdict: Verdict) -> SandboxSpec:
+        if self._reach is None or self._reach[0] is not policy:
+            self._reach = policy, reach(policy, self._session.network)
+        found = self._reach[1]
+        return confined(replace(self._session, network=found.usual), verdict, found.most)
+
     def under(self, policy: Policy, tool: str, request: Request) -> Verdict:
         """The verdict that `policy` would give."""
+        if tool == HOST_TOOL and isinstance(request, UseTool):
+            return check_host(*host_of(request), policy, self._context(request.cwd))
         verdict = self._verdict(policy, tool, request)
         return asks.untrusted(request, verdict) if self._asking.mode is Mode.UNTRUSTED else verdict
 

@@ -18,7 +18,17 @@ from agent.approvals.written import declarations, rules_of
 from agent.errors import ApprovalError
 from agent.protocol.approvals import Offer, Offers
 from agent.protocol.verdicts import reason, rule_place
-from agent.tools.base import CallServer, ChangeFiles, FeedProgram, Request, RunScript, UseTool, subject_of
+from agent.tools.base import (
+    HOST_TOOL,
+    CallServer,
+    ChangeFiles,
+    FeedProgram,
+    Request,
+    RunScript,
+    UseTool,
+    host_of,
+    subject_of,
+)
 from agent.tools.judgement import Judgement
 from execpolicy.decision import Decision, Layer, RuleMatch, Scope, Verdict
 from execpolicy.engine.policy import Policy
@@ -56,7 +66,7 @@ class Offering:
         verdict = judgement.verdict
         if why := self._closed(request, verdict):
             return Offers(why_not=(why,))
-        found = _candidates(request, verdict)
+        found = _candidates(tool, request, verdict)
         if isinstance(found, NoCandidate):
             return Offers(why_not=(f"no lasting yes is offered: {found.why}",))
         ends = (self.today() + timedelta(days=self.days)).isoformat()
@@ -146,7 +156,7 @@ def _who(rule: RuleMatch) -> str:
     return f'{head}: change it where it stands, or write an `exception(to = "{rule.rule_id}", ...)`'
 
 
-def _candidates(request: Request, verdict: Verdict) -> tuple[Candidate, ...] | NoCandidate:
+def _candidates(tool: str, request: Request, verdict: Verdict) -> tuple[Candidate, ...] | NoCandidate:
     match request:
         case RunScript(before=before) if before:
             return NoCandidate("it goes on from what the same shell was given before")
@@ -159,6 +169,8 @@ def _candidates(request: Request, verdict: Verdict) -> tuple[Candidate, ...] | N
             asked = {(part.text, part.kind) for part in verdict.parts if part.decision is Decision.ASK}
             files = [(path, access.value) for path, access in request.accesses]
             found = candidates.of_paths([one for one in files if one in asked])
+        case UseTool() if tool == HOST_TOOL:
+            found = candidates.of_host(*host_of(request))
         case FeedProgram() | UseTool():
             return NoCandidate("only the program itself knows what it would do")
         case _:
@@ -184,6 +196,10 @@ def _near(tool: str, request: Request, candidate: Candidate) -> Iterator[tuple[s
             for path, access in request.accesses[:2]:
                 other = f"{path}.other"
                 yield f"{access.value} {other}", replace(request, accesses=((other, access),))
+        case UseTool() if tool == HOST_TOOL:
+            host, port, protocol = host_of(request)
+            for label, near in neighbours.of_host(host, port, protocol):
+                yield label, replace(request, arguments=near)
         case FeedProgram() | UseTool():
             return
         case _:
