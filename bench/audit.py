@@ -24,7 +24,7 @@ from measure import table
 
 from compliance.events import Decided, Refused
 from compliance.log import AuditLog
-from compliance.otel import telemetry_from_environment
+from compliance.otel.telemetry import telemetry_from_environment
 from compliance.query import Filter, entries
 from compliance.redact import Redactor
 from compliance.segments import snapshot, verify

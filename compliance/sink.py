@@ -43,10 +43,15 @@ class ModelCall:
     output_tokens: int = 0
     response_id: str = ""
     error: str = ""  # its kind, in one word; empty: it went well
+    traceparent: str = ""  # that it went out with
 
 
 class ModelCallRecorder(Protocol):
     """Hears of requests to the model service. Never raises, never waits for anybody."""
+
+    def requested(self, session: str) -> str:
+        """The `traceparent` to send with a request that begins now; empty: none."""
+        ...
 
     def model_called(self, call: ModelCall) -> None: ...
 
