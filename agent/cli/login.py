@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from agent.config.credentials import Credentials
 
+MOST_BYTES = 8192  # of a key
 Provider = Annotated[
     str,
     typer.Option("--provider", metavar="NAME", help="Model provider that the key is for."),
@@ -49,10 +50,10 @@ def login(
             raise typer.Exit(1)
         return
     if with_api_key or not sys.stdin.isatty():
-        key = sys.stdin.readline(1 << 14).strip()
+        key = sys.stdin.buffer.read(MOST_BYTES + 1).decode("utf-8", "replace").strip()
     else:
         key = getpass.getpass(f"key of {provider}: ").strip()
-    if not key or not key.isprintable() or " " in key:
+    if not key or not key.isascii() or not key.isprintable() or " " in key or len(key) > MOST_BYTES:
         raise UsageError("that is no key", "give the key in one line, as the model service shows it")
     stored = kept.put(provider, key)
     if stored.store == "keyring":

@@ -32,8 +32,7 @@ def report(error: BaseException) -> int:
         tell(str(error), getattr(error, "help", ""))
         return FAILED
     if isinstance(error, OSError):
-        place = f"`{error.filename}`: " if error.filename else ""
-        tell(f"{place}{error.strerror or error}")
+        tell(*worded(error))
         _let_go()
         return FAILED
     where = ""
@@ -55,6 +54,8 @@ def worded(error: BaseException) -> tuple[str, str]:
         return str(error), error.help
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", ""
+    if isinstance(error, OSError) and error.strerror:
+        return (f"`{error.filename}`: " if error.filename else "") + error.strerror, ""
     return str(error) or type(error).__name__, str(getattr(error, "help", ""))
 
 

@@ -69,9 +69,10 @@ def find_key(
         return Key(None, "default", "")
     for one in names:
         if value := environ.get(one):
-            if not value.isprintable():
+            if not value.isprintable() or not value.isascii() or " " in value:
                 raise ConfigError(
-                    f"the key in `{one}` holds a line end or a control character", "set it again"
+                    f"the key in `{one}` holds a space, a line end or another character that no key has",
+                    "set it again",
                 )
             return Key(value, f"environment {one}", one)
     if kept := stored():  # asked for last: a keyring may be slow, and ask a person to unlock it

@@ -149,7 +149,9 @@ def test_a_key_that_is_kept_is_used_and_stands_nowhere_else(place: Place) -> Non
     assert place.run("login", "--status", status=1).stdout == "no key is kept\n"
 
 
-@pytest.mark.parametrize("key", ["", "two words\n", "a\x1bb\n"])
+@pytest.mark.parametrize(
+    "key", ["", " \n", "two words\n", "a\x1bb\n", "one\ntwo\n", "sk-\u00e9\n", "x" * 20_000 + "\n", "a\0b\n"]
+)
 def test_what_is_no_key_is_not_kept(place: Place, key: str) -> None:
     assert "that is no key" in place.run("login", "--with-api-key", stdin=key, status=2).stderr
     assert not (place.home / "auth.json").exists()

@@ -240,9 +240,10 @@ def test_a_state_folder_that_cannot_be_used_is_told_with_the_remedy(tmp_path: Pa
         ensure_home(shared)
 
 
-def test_a_key_with_a_line_end_is_told_without_showing_it(place: Place) -> None:
-    with pytest.raises(ConfigError, match="line end") as caught:
-        place.load(OPENAI_API_KEY="canary\n")
+@pytest.mark.parametrize("key", ["canary\n", "canary two", " canary", "canary\u00e9"])
+def test_a_key_that_can_be_none_is_told_without_showing_it(place: Place, key: str) -> None:
+    with pytest.raises(ConfigError, match="no key has") as caught:
+        place.load(OPENAI_API_KEY=key)
     assert "canary" not in str(caught.value)
 
 
