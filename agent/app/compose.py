@@ -6,7 +6,7 @@ import getpass
 import os
 import platform
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from agent.app.approvals import LiveRules
 from agent.app.host import Host, Stored
 from agent.app.masking import Audience, Curtain, masks_of, redactor
 from agent.app.network import Networks
-from agent.app.observed import ObservedModel
+from agent.app.observed import ObservedJudge, ObservedModel
 from agent.app.underling import run_helper
 from agent.config.load import ensure_home
 from agent.config.model import CODEX_KEY_VARIABLE, Settings
@@ -153,7 +153,7 @@ def _thread(
         return Dispatcher(
             session=stored.thread_id,
             registry=registry,
-            gate=gate,
+            gate=gate if telemetry is None else ObservedJudge(gate, telemetry),
             desk=desk,
             sink=sink,
             sandboxes=sandboxes,
@@ -179,7 +179,7 @@ def _thread(
     cwd = str(settings.cwd)
     registry = Registry((*tools(running), *helpers.tools(cwd, settings.tool_output_token_limit)))
     dispatcher = dispatching(registry, outbox.emit)
-    prepare = _servers(settings, environment, dispatcher.registry, outbox.emit, stack)
+    prepare = _servers(settings, environment, dispatcher.registry, trace, outbox.emit, stack)
     stack.callback(networks.close)  # last: what its commands had to say is recorded before
     stack.push_async_callback(dispatcher.aclose)
     stack.push_async_callback(running.close)  # first: what came of them is then recorded
@@ -250,6 +250,7 @@ def _servers(
     settings: Settings,
     environment: Callable[[], Mapping[str, str]],
     registry: Registry,
+    trace: Callable[[str], str | None],
     emit: Emit,
     stack: AsyncExitStack,
 ) -> Callable[[], Awaitable[None]] | None:
@@ -264,6 +265,7 @@ def _servers(
         (McpConnection(server, environment, cwd) for server in settings.servers),
         cwd,
         settings.tool_output_token_limit,
+        trace,
     )
     stack.push_async_callback(servers.close)
 
@@ -332,6 +334,18 @@ def _record(
 
     record: AuditLog | None = None
     signing: Checkpointer | None = None
+    def settle() -> None:
+        """Send what waits, and record what no collector has: it is only known then."""
+        if telemetry is not None:
+            telemetry.close()
+            if telemetry.lost:
+                with suppress(AuditError):
+                    sink.record(
+                        audit.Gap(
+                            stored.thread_id, audit.GapKind.LOST, telemetry.trouble, count=telemetry.lost
+                        )
+                    )
+
     stack.callback(trouble)
     try:
         effort = Effort(settings.audit_mode)
@@ -340,6 +354,7 @@ def _record(
         watching = (one for one in (telemetry, signing) if one is not None)
         sink = FanOut(hide.event, record, *watching)
         stack.callback(sink.close)
+        stack.callback(settle)
         sink.record(
             audit.SessionStarted(
                 stored.thread_id,

@@ -21,6 +21,7 @@ class ModelRequest:
     text_format: JsonObject | None = None  # the form of the answer: goes out as `text.format`
     verbosity: str = ""  # goes out as `text.verbosity`
     reasoning: JsonObject | None = None
+    headers: tuple[tuple[str, str], ...] = ()  # of this request alone
 
 
 @frozen

@@ -138,6 +138,7 @@ class ResponsesClient:
                     answer: object = await client.post(
                         "/responses",
                         body=body,
+                        options={"headers": dict(request.headers)},
                         cast_to=httpx2.Response,
                         stream=True,
                         stream_cls=AsyncStream[object],

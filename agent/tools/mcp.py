@@ -98,11 +98,14 @@ class McpConnection:
                 self._task.cancel()
                 await asyncio.wait({self._task}, timeout=3 * _GRACE)
 
-    async def call(self, tool: str, arguments: JsonObject) -> McpReply:
-        """The answer of one tool. Raises `McpFailed`."""
+    async def call(self, tool: str, arguments: JsonObject, traceparent: str | None = None) -> McpReply:
+        """The answer of one tool. Raises `McpFailed`. `traceparent` tells the server whose trace it belongs to."""
         from mcp import types
 
-        params = types.CallToolRequestParams(name=tool, arguments=arguments)
+        given: JsonObject = {"name": tool, "arguments": arguments}
+        if traceparent:
+            given["_meta"] = {"traceparent": traceparent}
+        params = types.CallToolRequestParams.model_validate(given)
         # Not `call_tool`: it would match the answer with patterns of the server's own choice, without a bound.
         note = await self._there()
         result = await self._asked(types.CallToolRequest(params=params), types.CallToolResult)

@@ -23,14 +23,26 @@ _MOST_NAME = 64
 _MOST_IMAGE = 6 << 20
 MOST_OFFERED = 200_000  # characters of all tools together: they go to the model with each request
 
+Trace = Callable[[str], str | None]  # of a call: its W3C context
+
 
 class ServedTool:
     """One tool of one server."""
 
     exclusive = False
 
-    def __init__(self, connection: McpConnection, tool: McpTool, name: str, cwd: str, tokens: int) -> None:
+    def __init__(
+        self,
+        connection: McpConnection,
+        tool: McpTool,
+        name: str,
+        cwd: str,
+        tokens: int,
+        trace: Trace = lambda call_id: None,
+    ) -> None:
+        """`trace` gives the W3C context of a call, which goes with it."""
         self.name = name
+        self._trace = trace
         self._connection = connection
         self._tool = tool
         self._cwd = cwd
@@ -61,7 +73,7 @@ class ServedTool:
             self._cwd,
             arguments,
             self._tokens,
-            lambda: connection.call(tool, arguments),
+            lambda: connection.call(tool, arguments, self._trace(call.id)),
         )
 
 
@@ -205,8 +217,15 @@ class _PreparedServed:
 class Servers:
     """All servers of a thread: opened side by side when they are first needed, closed with it."""
 
-    def __init__(self, connections: Iterable[McpConnection], cwd: str, tokens: int) -> None:
+    def __init__(
+        self,
+        connections: Iterable[McpConnection],
+        cwd: str,
+        tokens: int,
+        trace: Trace = lambda call_id: None,
+    ) -> None:
         self._connections = tuple(connections)
+        self._trace = trace
         self._cwd = cwd
         self._tokens = tokens
         self._opening: asyncio.Future[tuple[list[Tool], list[str]]] | None = None
@@ -247,7 +266,7 @@ class Servers:
                         "its name"
                     )
                     continue
-                made = ServedTool(connection, tool, called, self._cwd, self._tokens)
+                made = ServedTool(connection, tool, called, self._cwd, self._tokens, self._trace)
                 size = len(json.dumps(made.schema))
                 if size > room:
                     left_out += 1

@@ -15,6 +15,9 @@ class Ears:
     def __init__(self) -> None:
         self.calls: list[ModelCall] = []
 
+    def requested(self, session: str) -> str:
+        return f"00-for-{session}"
+
     def model_called(self, call: ModelCall) -> None:
         self.calls.append(call)
 
@@ -33,12 +36,15 @@ REQUEST = ModelRequest(model="m", input=(), tools=(), cache_key="thread-1")
 )
 async def test_a_request_is_told(step: list[object], tokens: int, error: str) -> None:
     ears = Ears()
-    model = ObservedModel(ScriptedModel(step), ears)  # type: ignore[arg-type]
+    scripted = ScriptedModel(step)
+    model = ObservedModel(scripted, ears)  # type: ignore[arg-type]
     try:
         events = [event async for event in model.stream(REQUEST)]
         assert len(events) == len([one for one in step if not isinstance(one, Exception)])
     except ModelError:
         assert error
     (call,) = ears.calls
+    assert scripted.requests[-1].headers == (("traceparent", "00-for-thread-1"),)
+    assert call.traceparent == "00-for-thread-1"
     assert (call.session, call.model, call.input_tokens, call.error) == ("thread-1", "m", tokens, error)
     assert "secret" not in repr(call)
