@@ -26,12 +26,7 @@ if TYPE_CHECKING:
     from compliance.note import Signer
     from compliance.reading import Log
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    invoke_without_command=True,
-    no_args_is_help=True,
-    help="Write what the record shows for the controls of a framework, and what is missing; or check such a pack.",
-)
+app = typer.Typer(rich_markup_mode=None, invoke_without_command=True, no_args_is_help=True)
 
 
 class FrameworkName(Enum):

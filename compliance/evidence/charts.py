@@ -69,10 +69,10 @@ def _open(title: str, number: int, height: int) -> str:
 
 
 def _ceiling(value: int) -> int:
-    """The next number that divides well into four: 4, 8, 20, 40, 80, 200, ..."""
+    """The next number that divides well into four: 4, 8, 12, 16, 20, 24, 32, 40, 80, 120, ..."""
     unit = 1
     while True:
-        for step in (4, 8, 20):
+        for step in (4, 8, 12, 16, 20, 24, 32, 40):
             if step * unit >= value:
                 return step * unit
         unit *= 10

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    level: int  # 1 to 3
+    level: int  # 1 to 4
     text: str
     anchor: str = ""
 
@@ -15,6 +15,14 @@ class Heading:
 @dataclass(frozen=True, slots=True)
 class Text:
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A state in a word or two."""
+
+    text: str
+    kind: str  # good | part | none | bad
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +80,4 @@ class Bars:
     bars: tuple[tuple[str, int, str], ...]  # label, value, colour
 
 
-Block = Heading | Text | Banner | Tiles | Bullets | Grid | Stack | Bars
+Block = Heading | Text | Badge | Banner | Tiles | Bullets | Grid | Stack | Bars

@@ -11,6 +11,7 @@ from typing import Final, assert_never
 
 from compliance.evidence.charts import bars, stack
 from compliance.evidence.document import (
+    Badge,
     Banner,
     Bars,
     Block,
@@ -51,6 +52,8 @@ def _html(block: Block, number: int) -> str:
             return f"<h{level}{id}>{_h(text)}</h{level}>"
         case Text(text=text):
             return f"<p>{_h(text)}</p>"
+        case Badge(text=text, kind=kind):
+            return f"<p>{_cell(Cell(text, badge=kind))}</p>"
         case Banner(good=good, text=text, more=more):
             items = f"<ul>{''.join(f'<li>{_h(one)}</li>' for one in more)}</ul>" if more else ""
             kind, role = ("good", "status") if good else ("bad", "alert")
@@ -115,6 +118,8 @@ def _markdown(block: Block) -> str:
             return f"{'#' * level} {_m(text)}\n"
         case Text(text=text):
             return f"{_m(text)}\n"
+        case Badge(text=text):
+            return f"**{_m(text)}**\n"
         case Banner(good=good, text=text, more=more):
             lines = [
                 f"> **{'Verified' if good else 'WARNING'}:** {_m(text)}",

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Final
 
 from compliance.evidence.document import (
+    Badge,
     Banner,
     Bars,
     Block,
@@ -53,7 +54,9 @@ def _front(pack: Pack) -> list[Block]:
     facts = pack.facts
     hosts = ", ".join(sorted(facts.hosts - {""})[:5]) or "not recorded"
     made = f" Made {pack.generated}." if pack.generated else ""
-    where = f"Period {pack.period.text(facts)} (UTC). Machines: {hosts}.{made}"
+    period = pack.period
+    since, until = period.since or facts.first or "the beginning", period.until or facts.last or "the end"
+    where = f"Period: {_short(since)} to {_short(until)}, UTC. Machines: {hosts}.{made}"
     good = [
         f"{one.log.name or 'The log'}: {one.text}; {_signatures(one.checked, len(one.checkpoints))}"
         for one in pack.sound
@@ -77,6 +80,11 @@ def _front(pack: Pack) -> list[Block]:
     )
     tiles = tuple((word, f"{value:,}".replace(",", " ")) for word, value in numbers)
     return [Heading(1, title(pack)), Text(where), banner, Tiles(tiles)]
+
+
+def _short(time: str) -> str:
+    """To the second, as a person reads it."""
+    return time[:19].replace("T", " ")
 
 
 def _signatures(checked: bool, checkpoints: int) -> str:
@@ -134,7 +142,8 @@ def _control(pack: Pack, finding: Finding) -> list[Block]:
     control = finding.control
     blocks: list[Block] = [
         Heading(3, f"{control.id}  {control.title}", _anchor(finding)),
-        Text(f"State: {finding.status.value}. What such a record can show: {control.aim}."),
+        Badge(finding.status.value, _BADGES[finding.status]),
+        Text(f"What such a record can show: {control.aim}."),
     ]
     if finding.shown:
         rows = tuple((fact.count, fact.text, _refs(fact.refs)) for fact in finding.shown)
@@ -151,7 +160,7 @@ def _control(pack: Pack, finding: Finding) -> list[Block]:
     openings = tuple(row for row in _openings(pack) if row[0] in named)
     if openings:
         blocks.append(Grid(f"{control.id}: exceptions that opened these rules", _OPENING_COLUMNS, openings))
-    blocks += [Text("Missing:"), Bullets(finding.missing, warns=True)] if finding.missing else []
+    blocks += [Heading(4, "Missing"), Bullets(finding.missing, warns=True)] if finding.missing else []
     if finding.beyond:
         told = "; ".join(finding.beyond)
         blocks.append(Text(f"Outside of any such record: {told}."))
