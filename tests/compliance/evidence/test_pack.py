@@ -266,27 +266,10 @@ def hostile(tmp_path: Path, write_log: Writer) -> Path:
     return folder
 
 
-TAGS = {
-    *(
-        "html",
-        "head",
-        "meta",
-        "title",
-        "style",
-        "body",
-        "main",
-        "h1",
-        "h2",
-        "h3",
-        "p",
-        "div",
-        "strong",
-        "span",
-        "b",
-    ),
-    *("ul", "li", "table", "caption", "thead", "tbody", "tr", "th", "td", "a", "figure", "figcaption"),
-    *("svg", "rect", "text", "line"),
-}
+TAGS = set(
+    "html head meta title style body main h1 h2 h3 h4 p div strong span b ul li table caption thead tbody tr th td a "
+    "figure figcaption svg rect text line".split()
+)
 
 
 class Tags(HTMLParser):
