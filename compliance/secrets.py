@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 LEAST_VALUE: Final = 6  # shorter values stand in too many innocent texts
 MARK: Final = "[masked:"
@@ -181,8 +182,25 @@ def is_secret_name(name: str) -> bool:
 
 
 def secret_values(env: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of the variables in `env` whose names say that they are secret."""
-    return tuple(value for name, value in env.items() if is_secret_name(name) and len(value) >= LEAST_VALUE)
+    """What is secret in `env`: values of variables whose names say so, and what has a secret's form in others.
+
+    Of a list of headers (`OTEL_EXPORTER_OTLP_HEADERS`) that is each value.
+    """
+    return tuple(dict.fromkeys(value for value in _values(env) if len(value) >= LEAST_VALUE))
+
+
+def _values(env: Mapping[str, str]) -> Iterator[str]:
+    for name, value in env.items():
+        if is_secret_name(name):
+            if value.lower() not in _HARMLESS:
+                yield value
+        elif name.endswith("_HEADERS"):
+            for pair in value.split(","):
+                given = unquote(pair.partition("=")[2].strip())
+                yield given
+                yield given.rpartition(" ")[2]
+        elif len(value) >= LEAST_VALUE:
+            yield from (value[one.start : one.end] for one in find_secrets(value, value.lower()))
 
 
 def find_secrets(text: str, lower: str) -> Iterator[Found]:

@@ -6,7 +6,7 @@ import getpass
 import os
 import platform
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -14,10 +14,11 @@ from pathlib import Path
 from agent import __version__
 from agent.app import approvals, policy
 from agent.app.approvals import LiveRules
+from agent.app.curtain import Audience, Curtain
 from agent.app.host import Host, Stored
-from agent.app.masking import Audience, Curtain, masks_of, redactor
+from agent.app.masking import Masking, masking
 from agent.app.network import Networks
-from agent.app.observed import ObservedJudge, ObservedModel
+from agent.app.observed import ObservedModel
 from agent.app.underling import run_helper
 from agent.config.load import ensure_home
 from agent.config.model import CODEX_KEY_VARIABLE, Settings
@@ -93,9 +94,10 @@ def _thread(
         settings.agent_home, settings.workspace, settings.cwd, settings.project_doc_max_bytes
     )
     outbox = Outbox()
-    hide = _redactor(settings, in_force)
+    hiding = _masking(settings, in_force)
+    hide = hiding.redactor
     if audience is Audience.PERSON or settings.redact_output == "all":
-        outbox.shown = Curtain(hide, masks_of(in_force.policy.masks, settings, os.environ)).shown
+        outbox.shown = Curtain(hide, hiding.masks).shown
     spec = policy.session_spec(settings, in_force.files)
     troubles: list[str] = []
     telemetry = telemetry_from_environment(os.environ, troubles.append, __version__)
@@ -153,7 +155,7 @@ def _thread(
         return Dispatcher(
             session=stored.thread_id,
             registry=registry,
-            gate=gate if telemetry is None else ObservedJudge(gate, telemetry),
+            gate=gate,
             desk=desk,
             sink=sink,
             sandboxes=sandboxes,
@@ -179,7 +181,7 @@ def _thread(
     cwd = str(settings.cwd)
     registry = Registry((*tools(running), *helpers.tools(cwd, settings.tool_output_token_limit)))
     dispatcher = dispatching(registry, outbox.emit)
-    prepare = _servers(settings, environment, dispatcher.registry, trace, outbox.emit, stack)
+    prepare = _servers(settings, environment, dispatcher.registry, outbox.emit, stack)
     stack.callback(networks.close)  # last: what its commands had to say is recorded before
     stack.push_async_callback(dispatcher.aclose)
     stack.push_async_callback(running.close)  # first: what came of them is then recorded
@@ -250,7 +252,6 @@ def _servers(
     settings: Settings,
     environment: Callable[[], Mapping[str, str]],
     registry: Registry,
-    trace: Callable[[str], str | None],
     emit: Emit,
     stack: AsyncExitStack,
 ) -> Callable[[], Awaitable[None]] | None:
@@ -265,7 +266,6 @@ def _servers(
         (McpConnection(server, environment, cwd) for server in settings.servers),
         cwd,
         settings.tool_output_token_limit,
-        trace,
     )
     stack.push_async_callback(servers.close)
 
@@ -334,18 +334,6 @@ def _record(
 
     record: AuditLog | None = None
     signing: Checkpointer | None = None
-    def settle() -> None:
-        """Send what waits, and record what no collector has: it is only known then."""
-        if telemetry is not None:
-            telemetry.close()
-            if telemetry.lost:
-                with suppress(AuditError):
-                    sink.record(
-                        audit.Gap(
-                            stored.thread_id, audit.GapKind.LOST, telemetry.trouble, count=telemetry.lost
-                        )
-                    )
-
     stack.callback(trouble)
     try:
         effort = Effort(settings.audit_mode)
@@ -354,7 +342,6 @@ def _record(
         watching = (one for one in (telemetry, signing) if one is not None)
         sink = FanOut(hide.event, record, *watching)
         stack.callback(sink.close)
-        stack.callback(settle)
         sink.record(
             audit.SessionStarted(
                 stored.thread_id,
@@ -388,9 +375,9 @@ def _model_writable(settings: Settings) -> tuple[Path, ...]:
     return (settings.workspace, *settings.writable, *map(Path, temp_folders(os.environ)))
 
 
-def _redactor(settings: Settings, in_force: policy.PolicyInForce) -> Redactor:
+def _masking(settings: Settings, in_force: policy.PolicyInForce) -> Masking:
     try:
-        return redactor(settings, in_force.policy, os.environ, today=date.today())
+        return masking(settings, in_force.policy, os.environ, today=date.today())
     except AuditError as error:
         raise ConfigError(f"secrets cannot be masked: {error}", error.help) from error
 

@@ -3,134 +3,78 @@
 from __future__ import annotations
 
 import datetime
-import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Final
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from agent.app.policy import load
+from agent.config.load import Flags, load_settings
 from agent.config.model import Settings
-from agent.protocol.events import (
-    Closed,
-    CommandEnded,
-    CommandOutput,
-    CommandStarted,
-    Event,
-    Judged,
-    MessageDone,
-    TextDelta,
-    ToolEnded,
-    ToolStarted,
-)
 from compliance.mask_keys import current_key
 from compliance.redact import MaskKey, Redactor
 from compliance.secrets import secret_values
-from compliance.stream import Stream
+from execpolicy.bundle.load import PolicySource, load_policy
+from execpolicy.bundle.shipped import folder
+from execpolicy.decision import Layer
 from execpolicy.engine.masks import Masks
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import Places
 from execpolicy.lang.rules import Mask
 from execpolicy.shell.analyse import analyse
+from execpolicy.values import frozen
 
-ANSWER: Final = "\0answer"  # the stream of what the model says; no call has this id
-
-
-class Audience(enum.Enum):
-    """Who sees the events of a session."""
-
-    PERSON = "person"
-    PROGRAM = "program"  # gets them whole, unless `redact.output` is `all`
+LONG_NAME = 16  # characters from which on the name in an address is taken for a token
 
 
-def redactor(
-    settings: Settings, policy: Policy, environment: Mapping[str, str], *, today: datetime.date
-) -> Redactor:
+@frozen
+class Masking:
+    """How a session hides secrets."""
+
+    redactor: Redactor
+    masks: Masks
+
+
+def masking(
+    settings: Settings, policy: Policy, environment: Mapping[str, str], *, today: datetime.date | None = None
+) -> Masking:
     """Hides the values of secret variables and of the key store, what has a secret's form, and what rules mask.
 
-    Raises `AuditError` when the key of the digests can neither be read nor made.
+    With `today` markers carry digests, and the key of them is made where there is none: raises `AuditError` when
+    it can neither be read nor made. Without, nothing is written.
     """
-    return _made(settings, policy, environment, current_key(settings.audit, today))
-
-
-def reader(settings: Settings, policy: Policy, environment: Mapping[str, str]) -> Redactor:
-    """The same for what is only shown: markers carry no digest, and nothing is written."""
-    return _made(settings, policy, environment, None)
-
-
-def _made(
-    settings: Settings, policy: Policy, environment: Mapping[str, str], key: MaskKey | None
-) -> Redactor:
-    secrets = secrets_of(settings, policy.masks, environment)
-    return Redactor(sorted(secrets), key, masks_of(policy.masks, settings, environment))
-
-
-def masks_of(masks: tuple[Mask, ...], settings: Settings, environment: Mapping[str, str]) -> Masks | None:
-    """The finder of what rules mask; None where no rule masks anything."""
-    if not masks:
-        return None
     places = Places(str(settings.cwd), str(settings.workspace), environment.get("HOME", ""))
-    return Masks(masks, places=places, read=lambda script: analyse(script).commands)
+    masks = Masks(
+        _with_shipped(policy, settings.cache), places=places, read=lambda script: analyse(script).commands
+    )
+    secrets = {
+        *secret_values(environment),
+        *settings.secrets,
+        *_of_address(settings.base_url or ""),
+        *(value for name, value in environment.items() if value and masks.variable(name)),
+    }
+    key: MaskKey | None = None if today is None else current_key(settings.audit, today)
+    return Masking(Redactor(sorted(secrets), key, masks), masks)
 
 
-def secrets_of(settings: Settings, masks: tuple[Mask, ...], environment: Mapping[str, str]) -> set[str]:
-    """Values that are secret: of variables by their name or by a mask, and of the key store."""
-    found = {*secret_values(environment), *settings.secrets}
-    hiding = masks_of(masks, settings, environment)
-    if hiding is not None:
-        found |= {value for name, value in environment.items() if value and hiding.variable(name)}
-    return found
+def masking_here(environment: Mapping[str, str], cwd: Path) -> Masking:
+    """For what is shown of stored sessions. Raises `AgentError` for settings that are broken."""
+    settings = load_settings(Flags(), environment, cwd)
+    return masking(settings, load(settings).policy, environment)
 
 
-class Curtain:
-    """Events as they are shown: without secrets, also those that two pieces of an output make together."""
+def _with_shipped(policy: Policy, cache: Path) -> tuple[Mask, ...]:
+    """The masks of the policy; with those that we ship, where no profile brings them."""
+    place = folder()
+    if place is None or any(mask.id.startswith("mask.") for mask in policy.masks):
+        return policy.masks
+    loaded = load_policy([PolicySource(place / "masking" / "masking.rules", Layer.USER)], cache_dir=cache)
+    return (*policy.masks, *loaded.policy.masks)
 
-    def __init__(self, hide: Redactor, masks: Masks | None) -> None:
-        self._hide = hide
-        self._masks = masks
-        self._streams: dict[str, Stream] = {}
-        self._hidden: dict[str, str] = {}  # the calls whose output no one sees, and the mask that says so
 
-    def shown(self, event: Event) -> Iterator[Event]:
-        """What is shown in the place of `event`."""
-        match event:
-            case TextDelta(text):
-                yield from self._piece(ANSWER, text)
-                return
-            case CommandOutput(call_id, text):
-                if call_id not in self._hidden:
-                    yield from self._piece(call_id, text)
-                return
-            case MessageDone() | Closed():
-                yield from self._rest(ANSWER)
-            case CommandStarted(call_id, command) if self._masks is not None:
-                if (mask := self._masks.reads(command)) is not None:
-                    self._hidden[call_id] = mask
-            case CommandEnded(call_id):
-                yield from self._rest(call_id)
-                if (mask := self._hidden.pop(call_id, None)) is not None:
-                    event = replace(event, output=self._hide.marker(event.output, mask))
-            case ToolStarted(tool=tool, server=server) | ToolEnded(tool=tool, server=server):
-                event = replace(
-                    event,
-                    arguments=self._hide.json(event.arguments, tool, server or None),
-                    subject=self._hide.text(event.subject, tool, server or None),
-                )
-            case Judged(tool=tool, subject=subject):
-                event = replace(event, subject=self._hide.text(subject, tool))
-            case _:
-                pass
-        yield self._hide.value(event)
-
-    def _piece(self, name: str, text: str) -> Iterator[Event]:
-        stream = self._streams.get(name)
-        if stream is None:
-            stream = self._streams[name] = Stream(self._hide)
-        yield from self._as_event(name, stream.feed(text))
-
-    def _rest(self, name: str) -> Iterator[Event]:
-        stream = self._streams.pop(name, None)
-        if stream is not None:
-            yield from self._as_event(name, stream.finish())
-
-    def _as_event(self, name: str, text: str) -> Iterator[Event]:
-        if text:
-            yield TextDelta(text) if name == ANSWER else CommandOutput(name, text)
+def _of_address(url: str) -> Iterator[str]:
+    """The password in an address; the name before it, where that is a token."""
+    parts = urlsplit(url)
+    if parts.password:
+        yield unquote(parts.password)
+    elif parts.username and len(parts.username) >= LONG_NAME:
+        yield unquote(parts.username)

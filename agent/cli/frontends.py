@@ -32,7 +32,7 @@ class Begin:
 
     async def open(self, settings: Settings, *, as_json: bool = False) -> Conversation:
         from agent.app.compose import compose
-        from agent.app.masking import Audience
+        from agent.app.curtain import Audience
 
         host = compose(settings, Audience.PROGRAM if as_json else Audience.PERSON)
         if self.thread_id is None:
@@ -76,7 +76,7 @@ def execute(settings: Settings, begin: Begin, task: Task) -> int:
             outcome = asyncio.run(run(there, show))
         done = outcome.end is End.DONE
         if answer is not None and done:
-            answer.write(outcome.last_message)
+            _written(answer, outcome.last_message)
             if not outcome.last_message:
                 _note("warning: there is no final message; the file is empty")
         if not task.as_json and done and outcome.last_message:
@@ -170,6 +170,16 @@ def _created(path: str) -> IO[str]:
         return Path(path).open("w", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ConfigError(f"cannot write `{path}`: {error.strerror}", "check the path of `-o`") from None
+
+
+def _written(file: IO[str], text: str) -> None:
+    try:
+        file.write(text)
+        file.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            file.close()  # it would try to write once more
+        raise ConfigError(f"cannot write `{file.name}`: {error.strerror}", "the task itself is done") from None
 
 
 @contextlib.contextmanager
