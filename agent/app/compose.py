@@ -6,10 +6,11 @@ import getpass
 import os
 import platform
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent import __version__
 from agent.app import approvals, policy
@@ -17,8 +18,7 @@ from agent.app.approvals import LiveRules
 from agent.app.curtain import Audience, Curtain
 from agent.app.host import Host, Stored
 from agent.app.masking import Masking, masking
-from agent.app.network import Networks
-from agent.app.observed import ObservedModel
+from agent.app.observed import ObservedJudge, ObservedModel
 from agent.app.underling import run_helper
 from agent.config.load import ensure_home
 from agent.config.model import CODEX_KEY_VARIABLE, Settings
@@ -35,9 +35,9 @@ from agent.process.environ import child_environment
 from agent.protocol.asking import read_policy
 from agent.protocol.events import ThreadStarted, Warned
 from agent.protocol.items import JsonObject
-from agent.sandbox.base import Sandbox
+from agent.sandbox.base import Door, Sandbox
 from agent.sandbox.select import select
-from agent.sandbox.spec import SandboxSpec
+from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools.agents import Helpers
 from agent.tools.approval import ApprovalDesk
 from agent.tools.base import Emit, Tool, UseTool
@@ -48,6 +48,7 @@ from agent.tools.gate import Gate
 from agent.tools.image import ImageTool
 from agent.tools.judgement import Judge, Owner
 from agent.tools.plan import PlanTool
+from agent.tools.reach import reach
 from agent.tools.registry import Registry
 from agent.tools.running import RunningCommands
 from agent.tools.shell import Doors, ShellLimits, ShellTool
@@ -61,6 +62,11 @@ from compliance.signing import Checkpointer, checkpointer
 from compliance.sink import AuditSink, FanOut
 from execpolicy.bundle.session import temp_folders
 from execpolicy.decision import Decision, SandboxMode
+from execpolicy.engine.policy import Policy
+from execpolicy.values import replace
+
+if TYPE_CHECKING:
+    from agent.app.network import Networks
 
 _BASH = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash")
 
@@ -142,20 +148,20 @@ def _thread(
         lasting=approvals.keeping(settings, trial, stored.thread_id, hide.text),
     )
     running = RunningCommands()
-    networks = Networks(
-        policy=lambda: gate.policy,
-        context=context,
-        desk=desk,
-        sink=sink,
-        spec=spec,
-        session=stored.thread_id,
-    )
+    networks: list[Networks] = []
+
+    def door(call_id: str, cwd: str, network: Network, emit: Emit) -> Door:
+        if not networks:
+            from agent.app.network import Networks
+
+            networks.append(Networks(lambda: gate.policy, context, desk, sink, spec, stored.thread_id))
+        return networks[0].door(call_id, cwd, network, emit)
 
     def dispatching(registry: Registry, emit: Emit, agent: str = "main") -> Dispatcher:
         return Dispatcher(
             session=stored.thread_id,
             registry=registry,
-            gate=gate,
+            gate=gate if telemetry is None else ObservedJudge(gate, telemetry),
             desk=desk,
             sink=sink,
             sandboxes=sandboxes,
@@ -172,7 +178,7 @@ def _thread(
         return None if telemetry is None else telemetry.traceparent(stored.thread_id, call_id)
 
     def tools(running: RunningCommands) -> tuple[Tool, ...]:
-        return _tools(settings, bash, environment, running, trace, networks.door)
+        return _tools(settings, bash, environment, running, trace, door)
 
     async def help(name: str, message: str) -> tuple[str, str]:
         return await run_helper(parts, dispatching, tools, name, message)
@@ -181,8 +187,13 @@ def _thread(
     cwd = str(settings.cwd)
     registry = Registry((*tools(running), *helpers.tools(cwd, settings.tool_output_token_limit)))
     dispatcher = dispatching(registry, outbox.emit)
-    prepare = _servers(settings, environment, dispatcher.registry, outbox.emit, stack)
-    stack.callback(networks.close)  # last: what its commands had to say is recorded before
+    prepare = _servers(settings, environment, dispatcher.registry, trace, outbox.emit, stack)
+
+    def close_networks() -> None:
+        for one in networks:
+            one.close()
+
+    stack.callback(close_networks)  # last: their commands have ended
     stack.push_async_callback(dispatcher.aclose)
     stack.push_async_callback(running.close)  # first: what came of them is then recorded
     stack.push_async_callback(helpers.close)
@@ -194,7 +205,9 @@ def _thread(
         history=stored.history,
         journal=stored.journal,
         emit=outbox.emit,
-        opening=tuple(map(sound, opening(_surroundings(settings, spec, found.text)))),
+        opening=tuple(
+            map(sound, opening(_surroundings(settings, _usual(settings, spec, gate.policy), found.text)))
+        ),
         compact_tokens=settings.compact_tokens or settings.context_window * 9 // 10,
         state=running.described,
         prepare=prepare,
@@ -252,6 +265,7 @@ def _servers(
     settings: Settings,
     environment: Callable[[], Mapping[str, str]],
     registry: Registry,
+    trace: Callable[[str], str | None],
     emit: Emit,
     stack: AsyncExitStack,
 ) -> Callable[[], Awaitable[None]] | None:
@@ -266,6 +280,7 @@ def _servers(
         (McpConnection(server, environment, cwd) for server in settings.servers),
         cwd,
         settings.tool_output_token_limit,
+        trace,
     )
     stack.push_async_callback(servers.close)
 
@@ -334,6 +349,18 @@ def _record(
 
     record: AuditLog | None = None
     signing: Checkpointer | None = None
+    def settle() -> None:
+        """Send what waits, and record what no collector has: it is only known then."""
+        if telemetry is not None:
+            telemetry.close()
+            if telemetry.lost:
+                with suppress(AuditError):
+                    sink.record(
+                        audit.Gap(
+                            stored.thread_id, audit.GapKind.LOST, telemetry.trouble, count=telemetry.lost
+                        )
+                    )
+
     stack.callback(trouble)
     try:
         effort = Effort(settings.audit_mode)
@@ -342,6 +369,7 @@ def _record(
         watching = (one for one in (telemetry, signing) if one is not None)
         sink = FanOut(hide.event, record, *watching)
         stack.callback(sink.close)
+        stack.callback(settle)
         sink.record(
             audit.SessionStarted(
                 stored.thread_id,
@@ -393,6 +421,12 @@ def _surroundings(settings: Settings, spec: SandboxSpec, text: str) -> Surroundi
         today=date.today().isoformat(),
         instructions=text,
     )
+
+
+def _usual(settings: Settings, spec: SandboxSpec, rules: Policy) -> SandboxSpec:
+    """What most commands have: those whose rules say nothing else."""
+    usual = reach(rules, spec.network).usual
+    return replace(spec, network=usual if settings.most_network else Network.NONE)
 
 
 def _sandboxes(settings: Settings) -> Callable[[SandboxMode], Sandbox]:

@@ -42,3 +42,11 @@ def frame(call_id: str, seconds: float, ending: str, output: str, output_bytes: 
         f"Original token count: {tokens_in(output_bytes)}\n"
         f"Output:\n{output}"
     )
+
+
+def with_news(text: str, news: tuple[str, ...]) -> str:
+    """`text`, and behind it what was not let through to the network."""
+    if not news:
+        return text
+    joint = "" if not text or text.endswith("\n") else "\n"
+    return text + joint + "".join(f"[network: {line}]\n" for line in news)

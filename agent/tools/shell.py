@@ -18,11 +18,12 @@ from agent.process.pty import Input, Session
 from agent.process.spawn import Outcome
 from agent.protocol.events import CommandEnded, CommandOutput, CommandStarted, Event, Refusal, Status
 from agent.protocol.items import JsonObject
-from agent.sandbox.base import Launch
+from agent.sandbox.base import Door, Launch
+from agent.sandbox.spec import Network
 from agent.tools.arguments import read_arguments
 from agent.tools.base import BadCall, Emit, Grant, Prepared, Ran, RunScript, ToolCall
 from agent.tools.bounds import bounded
-from agent.tools.frame import frame, shorten
+from agent.tools.frame import frame, shorten, with_news
 from agent.tools.heredoc import find_patch
 from agent.tools.running import RunningCommands
 
@@ -35,6 +36,8 @@ SHELL_START = 0.25  # seconds until a shell counts as open
 DRIVER = 'exec 3<&0 </dev/null; exec "$BASH" --noprofile --norc /dev/fd/3'
 FIRST_LINE = b"exec 3<&-\n"
 _SHELL_OPTIONS = frozenset({"-i", "-l", "--login", "--norc", "--noprofile"})
+# Call id, folder, network, and where its connections are told of.
+Doors = Callable[[str, str, Network, Emit], Door]
 LIVE_BYTES = 1 << 18  # of one command, told to frontends as it comes
 
 
@@ -73,13 +76,18 @@ class ShellTool:
         running: RunningCommands,
         limits: ShellLimits = ShellLimits(),
         trace: Callable[[str], str | None] = lambda call_id: None,
+        doors: Doors | None = None,
     ) -> None:
-        """`environment` is the whole environment of a child, but for the trace that its call belongs to."""
+        """`environment` is the whole environment of a child, but for the trace that its call belongs to.
+
+        `doors` makes the network of a command that has it by the proxy.
+        """
         self._bash = bash
         self._cwd = cwd
         self._environment = environment
         self._running = running
         self._trace = trace
+        self._doors = doors
         self._limits = limits
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
@@ -179,6 +187,7 @@ class ShellTool:
             places=self._places,
             running=self._running,
             trace=self._trace,
+            doors=self._doors,
         )
 
     def _folder(self, arguments: _Arguments) -> str:
@@ -220,6 +229,7 @@ class _PreparedCommand:
     places: asyncio.Semaphore
     running: RunningCommands
     trace: Callable[[str], str | None]
+    doors: Doors | None
 
     @property
     def request(self) -> RunScript:
@@ -243,13 +253,18 @@ class _PreparedCommand:
             async with self.places:
                 emit(CommandStarted(self.call.id, self.script, self.cwd, grant.words))
                 started = time.monotonic()
+                wrapped = grant.sandbox.wrap(launch, grant.spec)
+                door = None
+                if wrapped.doorway is not None and self.doors is not None:
+                    door = self.doors(self.call.id, self.cwd, grant.spec.network, emit)
                 session = Session.start(
-                    grant.sandbox.wrap(launch, grant.spec),
+                    wrapped,
                     seconds=self.seconds,
                     source=Input.PIPE if shell else Input.TERMINAL if self.terminal else Input.NOTHING,
                     terminal=self.terminal,
                     on_output=live.told,
                     limit=self.output_bytes,
+                    door=door,
                 )
                 if shell:
                     await session.write(FIRST_LINE)
@@ -260,7 +275,7 @@ class _PreparedCommand:
             if session is not None:
                 await session.stop()
             return self._cut_off(live.text, time.monotonic() - started)
-        return self._goes_on(session, grant, shell=shell) if outcome is None else self._ran(outcome)
+        return self._goes_on(session, grant, shell=shell) if outcome is None else self._ran(outcome, session)
 
     def _goes_on(self, session: Session, grant: Grant, *, shell: bool) -> Ran:
         running = self.running.add(
@@ -270,7 +285,7 @@ class _PreparedCommand:
         ending = f"Process running with session ID {running.number}"
         if shell:
             ending += " (a shell: give it whole lines with write_stdin; what it runs gets no input)"
-        shown = shorten(text, self.tokens, omitted)
+        shown = with_news(shorten(text, self.tokens, omitted), session.news())
         return Ran(
             output=frame(self.call.id, session.seconds, ending, shown, size),
             event=CommandOutput(self.call.id, ""),
@@ -281,21 +296,22 @@ class _PreparedCommand:
     async def _end_of(self, session: Session) -> Ran:
         outcome = await session.wait()
         assert outcome is not None
-        ran = self._ran(outcome)
+        ran = self._ran(outcome, session)
         if not session.stopped:
             return ran
         ended = replace(cast("CommandEnded", ran.event), status=Status.INTERRUPTED)
         return replace(ran, status=Status.INTERRUPTED, event=ended)
 
-    def _ran(self, outcome: Outcome) -> Ran:
+    def _ran(self, outcome: Outcome, session: Session) -> Ran:
         status = Status.COMPLETED if outcome.exit_code == 0 else Status.FAILED
-        text = shorten(outcome.output, self.tokens, outcome.omitted_bytes)
+        news = session.news()
+        text = with_news(shorten(outcome.output, self.tokens, outcome.omitted_bytes), news)
         return Ran(
             output=frame(self.call.id, outcome.seconds, self._ending(outcome), text, outcome.output_bytes),
             event=CommandEnded(
                 self.call.id,
                 self.script,
-                outcome.output,
+                with_news(outcome.output, news),
                 _code(outcome),
                 status,
                 outcome.seconds,

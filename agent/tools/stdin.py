@@ -19,7 +19,7 @@ from agent.sandbox.spec import SandboxSpec
 from agent.tools.arguments import read_arguments
 from agent.tools.base import BadCall, Emit, FeedProgram, Grant, Prepared, Ran, RunScript, ToolCall, UseTool
 from agent.tools.bounds import bounded
-from agent.tools.frame import frame, shorten
+from agent.tools.frame import frame, shorten, with_news
 from agent.tools.running import HISTORY, Running, RunningCommands
 from execpolicy.decision import SandboxMode
 
@@ -221,6 +221,7 @@ class _PreparedInput:
         elif not running.shell and not session.takes_input and self.chars:
             note = "its input has ended"
         shown = shorten(text, self.tokens, omitted) + (f"\n[{note}]" if note else "")
+        shown = with_news(shown, session.news())
         seconds = time.monotonic() - started
         return self._ran(frame(self.call.id, seconds, ending, shown, size), Status.COMPLETED, seconds)
 
