@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agent.cli.options import AddDir, Folder, Sandbox
 from agent.cli.width import settings_of_help
+
+if TYPE_CHECKING:
+    from agent.sandbox.spec import Network as Reach
+    from agent.sandbox.spec import SandboxSpec
 
 Mode = Annotated[
     Sandbox | None,
@@ -16,6 +21,14 @@ Mode = Annotated[
     ),
 ]
 Network = Annotated[bool, typer.Option("--network", help="Let the command use the network.")]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="HOST[:PORT]",
+        help="Let the command reach this host, or `*.HOST`, through a proxy. Repeatable.",
+    ),
+]
 Hide = Annotated[
     list[str] | None,
     typer.Option("--hide", metavar="PATH", help="What the command may not read. Repeatable."),
@@ -41,6 +54,7 @@ def sandbox(
     cd: Folder = None,
     add_dir: AddDir = None,
     network: Network = False,
+    allow_host: AllowHost = None,
     hide: Hide = None,
     keep_env: KeepEnv = None,
 ) -> int:
@@ -49,6 +63,7 @@ def sandbox(
     It is not judged by the policy: whoever types it decides.
     """
     import os
+    import sys
 
     from agent.app.policy import session_spec
     from agent.cli.options import Shared
@@ -57,7 +72,6 @@ def sandbox(
     from agent.process.environ import child_environment
     from agent.sandbox.base import Launch
     from agent.sandbox.select import select
-    from agent.sandbox.spec import Network as Reach
     from execpolicy.values import replace
 
     settings = Shared(cd=cd, sandbox=mode, add_dir=add_dir).settings(interactive=False)
@@ -65,7 +79,7 @@ def sandbox(
     spec = replace(
         spec,
         hidden=(*spec.hidden, *(os.path.abspath(path) for path in hide or ())),
-        network=Reach.FULL if network else spec.network,
+        network=_reach(spec, network, allow_host or ()),
     )
     launch = Launch(
         argv=tuple(words),
@@ -73,7 +87,34 @@ def sandbox(
         env=child_environment(os.environ, allowed=frozenset(keep_env or ())),
     )
     found = select(spec.mode, untrusted=(spec.workspace,))
+    wrapped = found.wrap(launch, spec)
+    door = None
+    if allow_host:
+        from agent.app.allowed import allowing
+
+        if wrapped.doorway is None:
+            raise AgentError(
+                f"{found.name} cannot give a command a network of single hosts", "leave out --allow-host"
+            )
+        door = allowing(allow_host, str(settings.cwd))
     try:
-        return run_attached(found.wrap(launch, spec))
+        return run_attached(wrapped, door)
     except FileNotFoundError as error:
         raise AgentError(f"no such program `{words[0]}`") from error
+    finally:
+        for line in door.news() if door else ():
+            print(f"network: {line}", file=sys.stderr)
+
+
+def _reach(spec: SandboxSpec, network: bool, hosts: Sequence[str]) -> Reach:
+    from agent.errors import AgentError
+    from agent.sandbox.spec import Network as Reach
+
+    if not hosts:
+        return Reach.FULL if network else spec.network
+    if network or spec.network:
+        what = "--network" if network else f"the mode {spec.mode.value}"
+        raise AgentError(
+            f"--allow-host says nothing where {what} opens the whole network", "leave out one of them"
+        )
+    return Reach.NAMED
