@@ -130,27 +130,50 @@ def show_command(
 def export_command(
     format: Annotated[ExportFormat, typer.Option("--format", help="Words of which system.")],
     session: Annotated[str, typer.Option(help="Of this session; a beginning of its id is enough.")] = "",
+    call: Annotated[str, typer.Option(help="Of this tool call.")] = "",
     decision: Annotated[DecisionWord | None, typer.Option(help="Decisions of this kind.")] = None,
+    rule: Annotated[str, typer.Option(help="Decisions in which this rule spoke; * and ? match.")] = "",
+    program: Annotated[str, typer.Option(help="Decisions about this program.")] = "",
+    path: Annotated[str, typer.Option(help="About this file or folder; * and ? match.")] = "",
+    user: Annotated[str, typer.Option(help="Of sessions of this user.")] = "",
+    host: Annotated[str, typer.Option(help="Of sessions on this machine.")] = "",
     since: Since = "",
     until: Until = "",
+    on: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is recorded from now on.")
+    ] = False,
     folder: Folder = None,
 ) -> None:
-    """Print records for other systems: JSON Lines, CSV, OCSF 1.8, Elastic Common Schema, CEF."""
+    """Print records for other systems: JSON Lines, CSV, OCSF 1.8, Elastic Common Schema, CEF.
+
+    Every condition has to hold.
+    """
+    import time
+    from itertools import chain
+
     from compliance import query
     from compliance.export import Format as Target
-    from compliance.export import export
+    from compliance.export import Whose, export
     from compliance.segments import snapshot
     from execpolicy.decision import Decision
 
     wanted = query.Filter(
         session=session,
+        call=call,
         decision=Decision[decision.name] if decision else None,
+        rule=rule,
+        program=program,
+        path=path,
         since=moment_of(since, "--from"),
         until=moment_of(until, "--to"),
     )
     bad = False
-    everything = query.entries(snapshot(folder or default_folder()), query.Filter())
-    for line in export(everything, Target(format.value), wanted):
+    log, place = snapshot(folder or default_folder()), query.Place()
+    everything = query.entries(log, query.Filter(), place)
+    if on:
+        more = query.follow(log.folder, query.Filter(), lambda: time.sleep(FOLLOW_SECONDS), place)
+        everything = chain(everything, more)
+    for line in export(everything, Target(format.value), wanted, Whose(user, host)):
         if isinstance(line, query.Unreadable):
             bad = True
             typer.echo(f"error: {line.segment}:{line.number} is not as it was sealed", err=True)

@@ -12,6 +12,7 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from compliance.codec import JsonObject, kind_of
@@ -73,8 +74,23 @@ class Format(enum.Enum):
     CEF = "cef"
 
 
-def export(found: Iterable[Entry | Unreadable], format: Format, wanted: Filter) -> Iterator[str | Unreadable]:
-    """What fits `wanted` of the whole log `found`, in lines of `format`."""
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Of whose sessions; an empty condition holds always. What belongs to no session is anybody's."""
+
+    user: str = ""
+    host: str = ""
+
+    def holds(self, event: AuditEvent, started: SessionStarted | None) -> bool:
+        if not event.session or not (self.user or self.host):
+            return True
+        return started is not None and self.user in ("", started.user) and self.host in ("", started.host)
+
+
+def export(
+    found: Iterable[Entry | Unreadable], format: Format, wanted: Filter, whose: Whose = Whose()
+) -> Iterator[str | Unreadable]:
+    """What fits `wanted` and `whose` of the whole log `found`, in lines of `format`."""
     sessions: OrderedDict[str, SessionStarted] = OrderedDict()
     if format is Format.CSV:
         yield _csv_line(COLUMNS)
@@ -88,8 +104,9 @@ def export(found: Iterable[Entry | Unreadable], format: Format, wanted: Filter) 
             sessions.move_to_end(event.session)
             if len(sessions) > MOST_SESSIONS:
                 sessions.popitem(last=False)
-        if wanted.holds(entry.record.time, event):
-            yield from _lines(entry, format, sessions.get(event.session))
+        started = sessions.get(event.session)
+        if wanted.holds(entry.record.time, event) and whose.holds(event, started):
+            yield from _lines(entry, format, started)
 
 
 def _lines(entry: Entry, format: Format, started: SessionStarted | None) -> Iterator[str]:

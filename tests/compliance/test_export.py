@@ -42,7 +42,7 @@ from compliance.events import (
     ToolCalled,
     Witnessed,
 )
-from compliance.export import COLUMNS, Format, export
+from compliance.export import COLUMNS, Format, Whose, export
 from compliance.ocsf import VERSION
 from compliance.query import Entry, Filter
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
@@ -132,6 +132,20 @@ def test_a_filter_keeps_who_and_where() -> None:
     only = lines(Format.CSV, Filter(decision=Decision.DENY))
     (row,) = csv.DictReader(io.StringIO("\n".join(only), newline=""))
     assert (row["seq"], row["user"]) == ("5", "ann")
+
+
+def test_exports_are_of_whose_sessions_they_ought_to_be() -> None:
+    def numbers(whose: Whose) -> list[str]:
+        found = [str(line) for line in export(ENTRIES, Format.CSV, Filter(), whose)]
+        return [row["seq"] for row in csv.DictReader(io.StringIO("\n".join(found), newline=""))]
+
+    everybody = [str(entry.record.seq) for entry in ENTRIES]
+    others = {str(entry.record.seq) for entry in ENTRIES if entry.event.session == "s9"}
+    nobody = [str(entry.record.seq) for entry in ENTRIES if not entry.event.session]
+    assert numbers(Whose()) == everybody
+    assert numbers(Whose("ann", "box")) == [seq for seq in everybody if seq not in others]
+    assert numbers(Whose(user="bob")) == nobody
+    assert numbers(Whose(host="other")) == nobody
 
 
 HEADER = re.compile(r"CEF:0((?:\|(?:[^|\\\n]|\\[\\|])*){6})\|(.*)")

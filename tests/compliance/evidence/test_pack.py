@@ -269,8 +269,8 @@ def hostile(tmp_path: Path, write_log: Writer) -> Path:
 TAGS = set(
     re.findall(
         r"\w+",
-        "html head meta title style body main h1 h2 h3 h4 p div strong span b ul li table caption thead tbody tr th td a "
-        "figure figcaption svg rect text line",
+        "html head meta title style body main h1 h2 h3 h4 p div strong span b ul li table caption thead tbody tr th td "
+        "a figure figcaption svg rect text line",
     )
 )
 
