@@ -9,7 +9,7 @@ from compliance.chain import Flaw, FlawKind, Link
 from compliance.checkpoint import Signed, compare, own_verifier, signed_checkpoints
 from compliance.note import SealError, Verifier
 from compliance.reading import Log
-from compliance.segments import NOTES_NAME, verify
+from compliance.segments import NOTES_NAME, snapshot, verify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def assess(log: Log) -> Soundness:
     flaws = list(result.flaws)
     signed: tuple[Signed, ...] = ()
     try:
-        signed = tuple(signed_checkpoints(log.shot.folder))
+        signed = _then(log, result.end.seq, signed_checkpoints(log.shot.folder))
         flaws += compare(log.shot, signed, key if able else None)
     except SealError as error:
         flaws.append(_flaw(str(error)))
@@ -71,6 +71,13 @@ def assess(log: Log) -> Soundness:
         key=key,
         checked=able and key is not None and bool(signed),
     )
+
+
+def _then(log: Log, end: int, signed: list[Signed]) -> tuple[Signed, ...]:
+    """The checkpoints as they were when the log was looked at: another process may have gone on since."""
+    head = snapshot(log.shot.folder).head
+    now = head.seq if head else 0
+    return tuple(one for one in signed if not end < one.checkpoint.size <= now)
 
 
 def _flaw(message: str) -> Flaw:

@@ -32,6 +32,8 @@ from compliance.evidence.document import Cell, Grid, Heading, Stack
 from compliance.evidence.page import html, markdown
 from compliance.evidence.proofs import subtree_roots
 from compliance.merkle import consistency_ranges, inclusion_ranges, leaf_hash, roots
+from compliance.reading import find_logs
+from compliance.soundness import assess
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
 
 pytest.importorskip("cryptography", reason="install the `seal` extra")
@@ -204,6 +206,24 @@ def test_a_log_that_does_not_verify_is_not_signed_as_complete(log: Path) -> None
     checked = run("verify", pack)
     assert checked.exit_code == 0, checked.output
     assert "not complete" in checked.stdout.splitlines()[-1]
+
+
+def test_a_log_that_grows_meanwhile_is_still_what_was_sealed(
+    log: Path, story: list[AuditEvent], write_log: Writer
+) -> None:
+    (before,) = find_logs([log])
+    write_log(story, start=40)
+    advance(log)
+    sound = assess(before)
+    assert (sound.intact, sound.records, len(sound.checkpoints)) == (True, len(story), 2)
+    notes = log / "checkpoints.jsonl"
+    for path in [*log.glob("records-*"), log / "head"]:
+        path.unlink()
+    (log / "checkpoints.state").unlink()
+    kept = notes.read_bytes()
+    write_log(story[:4])
+    notes.write_bytes(kept)
+    assert not assess(find_logs([log])[0]).intact  # and one that was cut is not taken for it
 
 
 def test_an_empty_period_and_a_log_without_records_say_so(log: Path, write_log: Writer) -> None:
