@@ -147,6 +147,7 @@ class AuditLog:
         self._segment = -1
         self._lost = 0  # events that could not be written since the last that could
         self._lost_why = ""
+        self._owed: list[Gap] = []  # what was found wrong and is not in the log yet
         self._effort = effort
         self._quota = quota_bytes
         self._quota_told = False  # in the log, since it was reached
@@ -362,16 +363,21 @@ class AuditLog:
         self._segment = -1
 
     def _recover(self, head: Head | None) -> None:
+        """Go on after the last sound record. The head is not put right before what was wrong is in the log."""
         left = inspect(self._folder, head)
         self._drop_segment()
         self._segment = self._open(left.segment, _APPEND)
-        gaps = list(left.gaps)
+        self._owed += left.gaps
         if left.torn_at is not None:
-            gaps.append(self._put_aside(left.segment, left.torn_at))
+            self._owed.append(self._put_aside(left.segment, left.torn_at))
         self._sync_folder()
-        self._move_head(Head(left.end.digest, left.segment, left.end.seq, os.fstat(self._segment).st_size))
-        for gap in gaps:
-            self._tell(gap)
+        self._packed = None
+        self._head = Head(left.end.digest, left.segment, left.end.seq, os.fstat(self._segment).st_size)
+        if not self._owed:
+            self._move_head(self._head)
+        while self._owed:
+            self._tell(self._owed[0])
+            del self._owed[0]
 
     def _put_aside(self, segment: str, at: int) -> Gap:
         """Keep half a line in a file of its own, take it off the segment, say so."""
@@ -393,16 +399,15 @@ class AuditLog:
         self._append(gap, encode(gap))
 
     def _append(self, event: AuditEvent, data: bytes) -> int:
-        before = self._head
-        line, link = seal_json(before.link, self._clock(), data)
+        line, link = seal_json(self._head.link, self._clock(), data)
         if len(line) > MOST_LINE:
             raise AuditError(
                 f"a record of {len(line)} bytes is longer than the {MOST_LINE} that the audit log takes",
                 "make the call smaller",
             )
-        if before.size and before.size + len(line) > self._segment_bytes:
+        if self._head.size and self._head.size + len(line) > self._segment_bytes:
             self._next_segment()
-            before = self._head
+        before, packed = self._head, self._packed
         head = Head(link.digest, before.segment, link.seq, before.size + len(line))
         try:
             if os.write(self._segment, line) != len(line):  # the rest would not fit either
@@ -411,23 +416,34 @@ class AuditLog:
                 _datasync(self._segment)
             self._move_head(head)
         except OSError:
-            self._packed = None
             with suppress(OSError):
                 os.ftruncate(self._segment, before.size)
-                self._move_head(before)  # or it would tell of a record that is not there
-            self._head, self._packed = before, None
+            self._take_back(before, packed)
             raise
         return link.seq
 
+    def _take_back(self, head: Head, packed: bytes | None) -> None:
+        """Stand where `head` is. `packed` is what the file of the head held, if that was sound."""
+        with suppress(OSError):
+            if packed is not None:  # or it might tell of a record that is not there
+                os.pwrite(self._head_fd, packed, 0)
+        self._drop_segment()
+        self._head, self._packed = head, None
+
     def _next_segment(self) -> None:
-        os.fsync(self._segment)
-        name = segment_name(segment_number(self._head.segment) + 1)
-        fd = self._open(name, _APPEND)
-        os.close(self._segment)
-        self._segment = fd
-        self._sync_folder()
-        self._move_head(Head(self._head.digest, name, self._head.seq, os.fstat(fd).st_size))
-        os.fsync(self._head_fd)
+        before, packed = self._head, self._packed
+        try:
+            os.fsync(self._segment)
+            name = segment_name(segment_number(before.segment) + 1)
+            fd = self._open(name, _APPEND)
+            self._drop_segment()
+            self._segment = fd
+            self._sync_folder()
+            self._move_head(Head(before.digest, name, before.seq, os.fstat(fd).st_size))
+            os.fsync(self._head_fd)
+        except OSError:
+            self._take_back(before, packed)
+            raise
 
     def _move_head(self, head: Head) -> None:
         packed = pack_head(head)
