@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from compliance.events import (
@@ -34,6 +35,32 @@ from execpolicy.decision import Decision
 
 MOST: Final = 20_000
 EXAMPLES: Final = 3
+WANTED: Final[Mapping[str, str]] = MappingProxyType(
+    {  # what a record of each fact would be of
+        "log": "anything",
+        "decisions": "a call that was judged",
+        "denials": "a call that did not run",
+        "asks": "a call that waited for an answer",
+        "least": "a call that no rule knew and that was not simply allowed",
+        "oversight": "an answer by somebody who is named",
+        "exceptions": "a call that an exception opened",
+        "confinement": "a command that ran confined by a sandbox",
+        "sandbox": "something that a sandbox prevented",
+        "outcomes": "an outcome",
+        "sessions": "a session whose user is named",
+        "models": "a session whose model is named",
+        "change": "rules that were loaded",
+        "bundles": "a step of a bundle of rules, and who signed for it",
+        "killed": "a bundle that was killed or rolled back",
+        "privileged": "a call that changes the user",
+        "witnessed": "a checkpoint that a witness cosigned",
+        "failures": "a gap, and so nothing that shows what happens at one",
+        "integrity": "the period in a log that verifies as a whole",
+        "signed": "a signed checkpoint that was checked",
+        "time": "a time",
+        "retention": "a time",
+    }
+)
 PRIVILEGED: Final = frozenset({"sudo", "doas", "su", "pkexec", "runuser", "run0"})
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from compliance.events import Reply
 from compliance.evidence.catalogue import Control, Framework, framework, is_ours, named_by
-from compliance.evidence.facts import Fact, Facts, Ref
+from compliance.evidence.facts import WANTED, Fact, Facts, Ref
 from compliance.evidence.uses import RuleKey, Use
 from compliance.reports.base import Report
 from compliance.rulebook import RuleBook, RuleCard
@@ -174,7 +174,7 @@ def _finding(
     answers: Counter[tuple[Reply, str]] = Counter()
     for rule in rules:
         answers.update(rule.use.answers)
-    missing = [f"no record: {name}" for name in control.shown_by if not named[name].count]
+    missing = [f"no record of {WANTED[name]}" for name in control.shown_by if not named[name].count]
     if not rules:
         missing.append("no rule that names this control was enforced in the period")
     fired = {(key.id, key.digest) for key in mapped}
