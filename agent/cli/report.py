@@ -31,20 +31,9 @@ def report(error: BaseException) -> int:
             print(render(diagnostic), file=sys.stderr)
         tell(str(error), getattr(error, "help", ""))
         return FAILED
+    tell(*worded(error))
     if isinstance(error, OSError):
-        tell(*worded(error))
         _let_go()
-        return FAILED
-    where = ""
-    if error.__traceback__ is not None:
-        trace = error.__traceback__
-        while trace.tb_next is not None:
-            trace = trace.tb_next
-        where = f" ({os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})"
-    tell(
-        f"internal fault: {type(error).__name__}: {error}{where}",
-        "this is a defect of the program; please report it with what you did",
-    )
     return FAILED
 
 
@@ -54,9 +43,20 @@ def worded(error: BaseException) -> tuple[str, str]:
         return str(error), error.help
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", ""
-    if isinstance(error, OSError) and error.strerror:
-        return (f"`{error.filename}`: " if error.filename else "") + error.strerror, ""
-    return str(error) or type(error).__name__, str(getattr(error, "help", ""))
+    if isinstance(error, OSError):
+        return (f"`{error.filename}`: " if error.filename else "") + (error.strerror or str(error)), ""
+    if type(error).__module__.partition(".")[0] in ("execpolicy", "compliance"):
+        return str(error), str(getattr(error, "help", ""))
+    where = ""
+    if error.__traceback__ is not None:
+        trace = error.__traceback__
+        while trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f" ({os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})"
+    return (
+        f"internal fault: {type(error).__name__}: {error}{where}",
+        "this is a defect of the program; please report it with what you did",
+    )
 
 
 def last_event(message: str, help: str = "", *, interrupted: bool = False) -> None:
@@ -82,7 +82,16 @@ def tell(message: str, help: str = "") -> None:
 
     text = labelled("error", message) + ("\n" + labelled("help", help) if help else "")
     with contextlib.suppress(OSError):  # nobody can be told; the exit status still says it
-        print(text.encode("utf-8", "replace").decode("utf-8"), file=sys.stderr, flush=True)
+        shown = _without_secrets(text)
+        print(shown.encode("utf-8", "replace").decode("utf-8"), file=sys.stderr, flush=True)
+
+
+def _without_secrets(text: str) -> str:
+    """Errors quote what was given: an address with a password, a header, a command."""
+    from compliance.redact import Redactor
+    from compliance.secrets import secret_values
+
+    return Redactor(secret_values(os.environ)).text(text)
 
 
 def _let_go() -> None:

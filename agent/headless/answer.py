@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.errors import ConfigError
-from agent.protocol.items import Json, JsonObject
+from agent.headless import fit
+from agent.protocol.items import JsonObject
 from execpolicy.values import frozen
 
 NAME = "codex_output_schema"  # what the model service is told; that of Codex, for caches and mocks
 MOST_BYTES = 1 << 20
-MOST_ERRORS = 10  # told to the model
 
 
 @frozen
@@ -47,49 +47,13 @@ def read_form(path: str) -> AnswerForm:
     if not isinstance(schema, dict):
         raise ConfigError(f"`{path}` holds no JSON object", "`--output-schema` wants a JSON Schema")
     try:
-        return AnswerForm(schema, _checker(path, schema))
+        fit.usable(schema)
     except ImportError:
         note = "warning: only that the answer is JSON is checked: the package `jsonschema` is not installed"
-        return AnswerForm(schema, lambda text: _read(text)[1], note)
-
-
-def _checker(path: str, schema: JsonObject) -> Callable[[str], tuple[str, ...]]:
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import validator_for
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-
-    kind = validator_for(schema)
-    try:
-        kind.check_schema(schema)
-    except SchemaError as error:
-        where = "/".join(map(str, error.absolute_path)) or "its top"
-        raise ConfigError(f"`{path}` is no JSON Schema: {error.message} (at {where})", "repair it") from None
-    validator = kind(schema, registry=Registry())  # an empty one: nothing is fetched
-
-    def errors(text: str) -> tuple[str, ...]:
-        value, wrong = _read(text)
-        if wrong:
-            return wrong
-        try:
-            found = sorted(
-                validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path))
-            )
-        except (Unresolvable, RecursionError) as error:
-            return (f"the schema cannot be followed: {str(error) or type(error).__name__}",)
-        return tuple(
-            f"{error.json_path}: {error.message if len(error.message) <= 300 else error.message[:299] + '…'}"
-            for error in found[:MOST_ERRORS]
-        )
-
-    return errors
-
-
-def _read(text: str) -> tuple[Json, tuple[str, ...]]:
-    try:
-        return json.loads(text), ()
-    except (ValueError, RecursionError) as error:
-        return None, (f"it is not JSON: {error}",)
+        return AnswerForm(schema, lambda text: fit.read(text)[1], note)
+    except ConfigError as error:
+        raise ConfigError(f"`{path}` is no JSON Schema: {error}", error.help) from None
+    return AnswerForm(schema, lambda text: fit.flaws(schema, text))
 
 
 def asked_again(errors: tuple[str, ...]) -> str:

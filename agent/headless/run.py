@@ -145,8 +145,8 @@ async def _follow(
         if again and isinstance(event, TurnStarted):
             continue
         if form is not None and isinstance(event, TurnCompleted) and not stop.reason:
-            errors = form.errors(outcome.last_message)
-            if errors and not again:
+            errors = await asyncio.to_thread(form.errors, outcome.last_message)
+            if errors and not again and not stop.reason:
                 again = True
                 show.misfit(errors)
                 await conversation.submit(StartTurn(asked_again(errors), (), form.text_format))
