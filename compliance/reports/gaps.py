@@ -19,7 +19,7 @@ from compliance.events import (
     Witnessed,
 )
 from compliance.reading import Seen, Spoiled
-from compliance.reports.base import Recent, Report, Rows, Table
+from compliance.reports.base import MOST_KEYS, Recent, Report, Rows, Table
 from compliance.soundness import Soundness
 from execpolicy.decision import Decision
 
@@ -39,7 +39,8 @@ class Gaps:
 
     sound: Sequence[Soundness] = ()
     _sessions: Recent[str, _Open] = field(default_factory=Recent)  # begun, not ended
-    _calls: Recent[tuple[str, str], _Open] = field(default_factory=Recent)  # judged, no end yet
+    _calls: dict[str, dict[str, _Open]] = field(default_factory=dict)  # of each session: judged, no end yet
+    _open: int = 0  # calls in all of these
     _rows: Rows = field(default_factory=Rows)
     _explained: int = 0
     _last: dict[str, Record] = field(default_factory=dict)  # of each log
@@ -54,18 +55,16 @@ class Gaps:
                     self._unended(*out)
             case SessionEnded(session=session):
                 self._sessions.pop(session, None)
-                for key in [key for key in self._calls if key[0] == session]:
-                    self._open_call(key, self._calls.pop(key))
+                for call, at in self._calls.pop(session, {}).items():
+                    self._open_call(session, call, at)
             case Decided(session=session, call=call, verdict=verdict):
-                asked = verdict.decision is Decision.ASK
-                if fell := self._calls.put((session, call), _Open(log, record, asked)):
-                    self._open_call(*fell)
+                self._judged(session, call, _Open(log, record, verdict.decision is Decision.ASK))
             case Approved(session=session, call=call):
-                found = self._calls.get((session, call))
-                if found is not None:
-                    self._calls[session, call] = _Open(log, found.record)
+                calls = self._calls.get(session, {})
+                if call in calls:
+                    calls[call] = _Open(log, calls[call].record)
             case Ran() | Patched() | Refused() | ToolCalled() as event:
-                self._calls.pop((event.session, event.call), None)
+                self._ended(event.session, event.call)
             case Witnessed(cosigned=False, why=why, size=size):
                 self._told(log, record, "not witnessed", seen.event.session, size, why)
             case Gap() as event:
@@ -98,10 +97,29 @@ class Gaps:
             log, last.seq + 1 if last else 1, last.time if last else "", "unverified", "", span[0], why
         )
 
-    def _open_call(self, key: tuple[str, str], at: _Open) -> None:
+    def _judged(self, session: str, call: str, at: _Open) -> None:
+        calls = self._calls.setdefault(session, {})
+        self._open += call not in calls
+        calls[call] = at
+        while self._open > MOST_KEYS:  # the oldest fall out, and are told
+            oldest = next(iter(self._calls))
+            other = next(iter(self._calls[oldest]))
+            self._open_call(oldest, other, self._calls[oldest].pop(other))
+            if not self._calls[oldest]:
+                del self._calls[oldest]
+
+    def _ended(self, session: str, call: str) -> None:
+        calls = self._calls.get(session, {})
+        if calls.pop(call, None) is not None:
+            self._open -= 1
+            if not calls:
+                del self._calls[session]
+
+    def _open_call(self, session: str, call: str, at: _Open) -> None:
+        self._open -= 1
         kind = "no answer" if at.ask else "no outcome"
-        why = f"call {key[1]} was {'asked about, and no answer' if at.ask else 'judged, and no outcome'} is recorded"
-        self._unexplained(at.log, at.record.seq, at.record.time, kind, key[0], 1, why)
+        why = f"call {call} was {'asked about, and no answer' if at.ask else 'judged, and no outcome'} is recorded"
+        self._unexplained(at.log, at.record.seq, at.record.time, kind, session, 1, why)
 
     def _unended(self, session: str, at: _Open) -> None:
         why = "the session has no recorded end: it runs on, or was killed"
@@ -120,8 +138,9 @@ class Gaps:
     def answer(self) -> Report:
         for log in list(self._spoiled):
             self._end_span(log, "the end")
-        for key, at in self._calls.items():
-            self._open_call(key, at)
+        for session, calls in self._calls.items():
+            for call, at in calls.items():
+                self._open_call(session, call, at)
         for session, at in self._sessions.items():
             self._unended(session, at)
         self._calls.clear()

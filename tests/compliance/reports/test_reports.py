@@ -34,6 +34,7 @@ from compliance.events import (
 )
 from compliance.log import AuditLog
 from compliance.reading import Log, Scenes, Seen, Spoiled
+from compliance.reports import gaps
 from compliance.reports.base import Cell, Report, Table
 from compliance.reports.questions import QUESTIONS, Beside, question
 from compliance.reports.render import Form, render, rich_text
@@ -332,6 +333,14 @@ def test_gaps_tell_clocks_spans_and_asks() -> None:
     assert all(row[6] == "no" for row in rows)
 
 
+def test_open_calls_are_bounded_and_the_oldest_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps, "MOST_KEYS", 3)
+    calls = [decided(f"c{number}", "x", Decision.ALLOW) for number in range(6)]
+    ended = [Ran("s1", f"c{number}", 0, Outcome.COMPLETED, 0.1, A, 1, "none") for number in (4, 5)]
+    found = report("gaps", *calls, *ended).tables[0].rows
+    assert [str(row[7])[:7] for row in found] == ["call c0", "call c1", "call c2", "call c3"]
+
+
 def test_a_gap_that_the_record_explains_is_told_apart() -> None:
     notes = report("gaps", Gap("", GapKind.TORN, "half a line"), Gap("", GapKind.LOST, "")).notes
     assert notes[0] == "2 gaps, of these 1 without a recorded explanation"
@@ -376,9 +385,9 @@ def test_many_machines_are_read_from_folders_and_exports(fleet: Path) -> None:
     ]
     both = run("drift", "--log", fleet / "one", "--log", fleet / "second.jsonl", "--format", "json")
     assert len(json.loads(both.stdout)["tables"]["machines"]) == 2
-    gaps = json.loads(run("gaps", "--log", fleet, "--format", "json").stdout)["tables"]["gaps"]
-    assert ("second", "export") in {(row["log"], row["kind"]) for row in gaps}
-    assert ("one", "no checkpoint") in {(row["log"], row["kind"]) for row in gaps}
+    told = json.loads(run("gaps", "--log", fleet, "--format", "json").stdout)["tables"]["gaps"]
+    assert ("second", "export") in {(row["log"], row["kind"]) for row in told}
+    assert ("one", "no checkpoint") in {(row["log"], row["kind"]) for row in told}
 
 
 @pytest.mark.parametrize(
