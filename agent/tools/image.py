@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import io
 import os
 import stat
@@ -27,6 +28,7 @@ MOST_BYTES = 20 << 20  # of the file
 SENT_BYTES = 4 << 20  # of what goes to the model
 MOST_PIXELS = 50_000_000
 LONGEST_SIDE = 2048
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HEADS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF87a", "gif"), (b"GIF89a", "gif"))
 
 
@@ -133,6 +135,20 @@ def _within(path: str, folders: Iterable[str]) -> bool:
     return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
 
 
+def _open(path: str) -> int:
+    """The file at `path`, with no link in any part of it: a folder above may be swapped for one after the verdict."""
+    folders, name = os.path.split(path)
+    here = os.open("/", _FOLDER)
+    try:
+        for part in filter(None, folders.split("/")):
+            inner = os.open(part, _FOLDER, dir_fd=here)
+            os.close(here)
+            here = inner
+        return os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+    finally:
+        os.close(here)
+
+
 def _load(path: str, spec: SandboxSpec) -> tuple[str, str]:
     """A data URL, or what is wrong."""
     hidden = (*spec.hidden, *default_hidden(os.path.expanduser("~")))
@@ -140,8 +156,10 @@ def _load(path: str, spec: SandboxSpec) -> tuple[str, str]:
     if _within(path, map(os.path.realpath, hidden)) and not _within(path, kept):
         return "", "it lies where no command may read"
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = _open(path)
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            return "", "a part of its path is no folder, or became a link meanwhile"
         return "", (error.strerror or str(error)).lower()
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

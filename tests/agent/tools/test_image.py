@@ -108,3 +108,23 @@ async def test_a_picture_of_too_many_points_is_refused(tmp_path: Path) -> None:
     pillow.new("1", (10_000, 10_000)).save(tmp_path / "bomb.png")
     output, _, _ = await view(tmp_path, "bomb.png")
     assert "too many" in output
+
+
+@pytest.mark.parametrize("swapped", ["folder", "folder/inner", "folder/inner/a.png"])
+async def test_what_is_swapped_for_a_link_after_the_verdict_is_not_followed(
+    tmp_path: Path, swapped: str
+) -> None:
+    for place in (tmp_path / "folder" / "inner", tmp_path / "elsewhere" / "inner"):
+        place.mkdir(parents=True)
+        (place / "a.png").write_bytes(PNG)
+
+    class Swaps(FakeJudge):
+        def judge(self, *words: Any) -> Any:
+            verdict = super().judge(*words)
+            (tmp_path / swapped).rename(tmp_path / "aside")
+            (tmp_path / swapped).symlink_to(tmp_path / swapped.replace("folder", "elsewhere"))
+            return verdict
+
+    output, events, _ = await view(tmp_path, "folder/inner/a.png", Swaps())
+    assert "became a link" in output
+    assert [event.status for event in events] == [Status.FAILED]
