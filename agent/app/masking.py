@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from agent.app.policy import load
 from agent.config.load import Flags, load_settings
 from agent.config.model import Settings
+from agent.protocol.items import JsonObject
 from compliance.mask_keys import current_key
 from compliance.redact import MaskKey, Redactor
 from compliance.secrets import secret_values
@@ -32,6 +33,18 @@ class Masking:
 
     redactor: Redactor
     masks: Masks
+
+    def text(self, text: str) -> str:
+        return self.redactor.text(text)
+
+    def json(self, value: JsonObject, tool: str | None = None, server: str | None = None) -> JsonObject:
+        return self.redactor.json(value, tool, server)
+
+    def marker(self, text: str, mask: str) -> str:
+        return self.redactor.marker(text, mask)
+
+    def hidden_file(self, script: str) -> str | None:
+        return self.masks.reads(script)
 
 
 def masking(

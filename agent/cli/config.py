@@ -43,6 +43,7 @@ def show(
     import json as encoder
 
     from agent.config.keys import KEYS
+    from compliance.redact import Redactor
 
     shared = Shared(cd=cd, model=model, sandbox=sandbox, add_dir=add_dir, config=overrides, profile=profile)
     settings = shared.settings(interactive=True)
@@ -52,7 +53,9 @@ def show(
     rows.append(("key", "set" if settings.api_key else "not set", settings.origins["api_key"]))
     trust = "trusted" if settings.trusted else "not trusted"
     rows.append((f"project {settings.workspace}", trust, "user config" if settings.trusted else "default"))
+    hide = Redactor(settings.secrets).json  # an address may hold a password
     for name, value, where in rows:
+        value = hide(value)
         if json:
             typer.echo(encoder.dumps({"key": name, "value": value, "origin": where}))
         elif origin:

@@ -10,6 +10,7 @@ import typer
 from agent.cli.width import settings_of_help
 
 if TYPE_CHECKING:
+    from agent.app.masking import Masking
     from agent.sessions.store import SessionInfo, SessionStore
 
 app = typer.Typer(
@@ -53,14 +54,15 @@ def list_sessions(
     if store := _store():
         with store:
             found = store.list(str(current_folder()) if here else None, limit, archived=archived)
-    if json:
-        for info in found:
-            typer.echo(encoder.dumps(dataclasses.asdict(info)))
-        return
-    if not found:
+    if not found and not json:
         typer.echo("nothing is archived" if archived else "no sessions yet")
+    hiding = _hiding() if found else None
     for info in found:
-        _line(info)
+        shown = _shown(info, hiding)
+        if json:
+            typer.echo(encoder.dumps(dataclasses.asdict(shown)))
+        else:
+            _line(shown)
 
 
 @app.command("search", context_settings=settings_of_help())
@@ -80,10 +82,14 @@ def search_command(
     from agent.sessions.search import search
 
     found = 0
+    hiding: Masking | None = None
     if store := _store():
         with store:
             for hit in itertools.islice(search(store, text, str(current_folder()) if here else None), limit):
                 found += 1
+                hiding = hiding or _hiding()
+                session = _shown(hit.session, hiding)
+                hit = dataclasses.replace(hit, session=session, excerpt=hiding.text(hit.excerpt))
                 if json:
                     typer.echo(encoder.dumps(dataclasses.asdict(hit)))
                 else:
@@ -151,15 +157,16 @@ def export_command(
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Default: standard output.")
     ] = None,
 ) -> None:
-    """Write a whole session as JSON Lines or as Markdown."""
+    """Write a whole session as JSON Lines or as Markdown, without its secrets."""
     import os
 
     from agent.errors import ConfigError
-    from agent.sessions.export import json_lines, markdown
+    from agent.sessions.export import json_lines, markdown, without_secrets
 
     with _opened() as store:
-        info = store.find(session)
-        lines = (json_lines if form is Form.JSONL else markdown)(info, store.events(info.thread_id))
+        found = store.find(session)
+        info, events = without_secrets(found, store.events(found.thread_id), _hiding())
+        lines = (json_lines if form is Form.JSONL else markdown)(info, events)
         if output is None:
             for line in lines:
                 typer.echo(line.encode("utf-8", "replace").decode("utf-8"))
@@ -196,6 +203,30 @@ def _archive(session: str, *, away: bool) -> None:
 
     with _opened() as store:
         archive(store, store.find(session).thread_id, away=away)
+
+
+def _shown(info: SessionInfo, hiding: Masking | None) -> SessionInfo:
+    """A line of the list without secrets: the first prompt may hold one."""
+    import dataclasses
+
+    if hiding is None:
+        return info
+    return dataclasses.replace(
+        info,
+        title=hiding.text(info.title),
+        name=hiding.text(info.name),
+        cwd=hiding.text(info.cwd),
+        workspace=hiding.text(info.workspace),
+    )
+
+
+def _hiding() -> Masking:
+    import os
+
+    from agent.app.masking import masking_here
+    from agent.cli.options import current_folder
+
+    return masking_here(os.environ, current_folder())
 
 
 def _opened() -> SessionStore:

@@ -6,12 +6,63 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from agent.protocol.items import Json, JsonObject, message_text
 from agent.protocol.plain import visible
 from agent.sessions.store import ITEM, TURN, SessionInfo, StoredEvent
 
 _HEADS = {"user": "User", "assistant": "Agent", "developer": "Program", "system": "Program"}
+
+
+class Hiding(Protocol):
+    """What hides secrets: `agent.app.masking.Masking`."""
+
+    def text(self, text: str) -> str: ...
+
+    def json(self, value: JsonObject, tool: str | None = None, server: str | None = None) -> JsonObject: ...
+
+    def marker(self, text: str, mask: str) -> str: ...
+
+    def hidden_file(self, script: str) -> str | None:
+        """The mask that hides what `script` says, for it reads a file whose contents are hidden."""
+        ...
+
+
+def without_secrets(
+    info: SessionInfo, events: Sequence[StoredEvent], hiding: Hiding
+) -> tuple[SessionInfo, list[StoredEvent]]:
+    """The thread as it may be given away."""
+    shown = dataclasses.replace(
+        info,
+        title=hiding.text(info.title),
+        name=hiding.text(info.name),
+        cwd=hiding.text(info.cwd),
+        workspace=hiding.text(info.workspace),
+        model=hiding.text(info.model),
+    )
+    calls: dict[str, str] = {}  # the calls whose output is hidden, and the mask that says so
+    return shown, [dataclasses.replace(one, payload=_hidden(one.payload, calls, hiding)) for one in events]
+
+
+def _hidden(item: JsonObject, calls: dict[str, str], hiding: Hiding) -> JsonObject:
+    kind, call_id = item.get("type"), str(item.get("call_id", ""))
+    if kind in ("function_call", "custom_tool_call"):
+        if (mask := hiding.hidden_file(_call_text(item))) is not None:
+            calls[call_id] = mask
+        server, _, tool = str(item.get("name", "")).removeprefix("mcp__").rpartition("__")
+        raw = item.get("arguments")
+        try:
+            arguments = json.loads(raw) if isinstance(raw, str) else None
+        except (ValueError, RecursionError):
+            arguments = None
+        if isinstance(arguments, dict):
+            hidden = hiding.json(arguments, tool, server or None)
+            if hidden != arguments:
+                item = {**item, "arguments": json.dumps(hidden, ensure_ascii=False)}
+    elif kind in ("function_call_output", "custom_tool_call_output") and call_id in calls:
+        item = {**item, "output": hiding.marker(_output_text(item.get("output")), calls[call_id])}
+    return hiding.json(item)
 
 
 def json_lines(info: SessionInfo, events: Sequence[StoredEvent]) -> Iterator[str]:
