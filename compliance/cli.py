@@ -358,6 +358,19 @@ def checkpoint_command(folder: Folder = None) -> None:
     typer.echo(signed.note, nl=False)
 
 
+@app.command("rotate-key")
+def rotate_key_command(folder: Folder = None) -> None:
+    """Make a new key for the digests of what is masked, and print its id.
+
+    Digests that equal secrets have in the record are equal under one key only. Each quarter has a key of its own.
+    """
+    import datetime
+
+    from compliance.mask_keys import rotate
+
+    typer.echo(rotate(folder or default_folder(), datetime.date.today()).id)
+
+
 @app.command("prove")
 def prove_command(
     seq: Annotated[int, typer.Argument(min=1, help="Number of the record.", metavar="SEQ")],
