@@ -30,6 +30,7 @@ from compliance.events import (
 from compliance.evidence.uses import Uses
 from compliance.query import program_of
 from compliance.reading import Seen
+from compliance.reports.base import OTHERS, tally
 from compliance.soundness import Soundness
 from execpolicy.decision import Decision
 
@@ -175,7 +176,7 @@ class Facts:
         verdict = event.verdict
         self._claim("decisions", seen)
         self.decided[verdict.decision] += 1
-        self.days[seen.record.time[:10], verdict.decision] += 1
+        tally(self.days, (seen.record.time[:10], verdict.decision), (OTHERS, verdict.decision))
         if verdict.decision is Decision.ASK:
             self._claim("asks", seen)
         if verdict.decision is not Decision.ALLOW and verdict.deciding is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from datetime import datetime
 from typing import Any, Final
 
 from compliance.errors import ComplianceError
@@ -31,15 +32,15 @@ def to_oscal(pack: Pack, files: tuple[str, ...]) -> bytes:
         [pack.name, pack.period.text(pack.facts), [one.end.digest for one in pack.sound], pack.facts.records]
     )
     space = uuid.uuid5(_SPACE, seed)
-    last = pack.generated or pack.facts.last or _EPOCH
+    last = _time(pack.generated or pack.facts.last)
     plan = _id(space, "plan")
-    observations = [_observation(space, pack, finding) for finding in pack.findings]
+    observations = [_observation(space, pack, finding, frozenset(files)) for finding in pack.findings]
     result: dict[str, Any] = {
         "uuid": _id(space, "result"),
         "title": f"Record of {pack.framework.title}",
         "description": _line(_told(pack)),
-        "start": pack.period.since or pack.facts.first or _EPOCH,
-        "end": pack.period.until or pack.facts.last or _EPOCH,
+        "start": _time(pack.period.since or pack.facts.first),
+        "end": _time(pack.period.until or pack.facts.last),
         "props": [
             _prop("complete", "yes" if pack.complete else "no"),
             _prop("records", str(pack.facts.records)),
@@ -81,17 +82,15 @@ def to_oscal(pack: Pack, files: tuple[str, ...]) -> bytes:
     return json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-def _observation(space: uuid.UUID, pack: Pack, finding: Finding) -> dict[str, Any]:
+def _observation(space: uuid.UUID, pack: Pack, finding: Finding, files: frozenset[str]) -> dict[str, Any]:
     control = finding.control
     shown = [f"{fact.count} {fact.text}" for fact in finding.shown]
     rules = [f"rule {one.key.id}: {sum(one.use.verdicts.values())} verdicts" for one in finding.rules]
-    evidence = [
-        {
-            "href": f"proofs/log-{_log_number(pack, ref.log)}/records/{ref.seq}.tlog-proof",
-            "description": f"record {ref.seq} of {ref.time}, digest {ref.digest}",
-        }
-        for ref in finding.refs
-    ]
+    evidence = []
+    for ref in finding.refs:
+        one = {"description": _line(f"record {ref.seq} of {ref.time}, digest {ref.digest}")}
+        href = f"proofs/log-{_log_number(pack, ref.log)}/records/{ref.seq}.tlog-proof"
+        evidence.append({"href": href, **one} if href in files else one)
     found: dict[str, Any] = {
         "uuid": _id(space, f"observation {control.id}"),
         "title": _line(f"{control.id}: {finding.status.value}"),
@@ -100,7 +99,7 @@ def _observation(space: uuid.UUID, pack: Pack, finding: Finding) -> dict[str, An
         ),
         "methods": ["EXAMINE"],
         "types": ["control-objective"],
-        "collected": pack.facts.last or _EPOCH,
+        "collected": _time(pack.facts.last),
         "props": [
             _prop("control", control.token),
             _prop("state", finding.status.value),
@@ -146,6 +145,17 @@ def _prop(name: str, value: str) -> dict[str, str]:
 def _line(text: str) -> str:
     """One line that begins and ends with something, as OSCAL's texts have to."""
     return re.sub(r"\s+", " ", visible(text, 4000)).strip() or "(empty)"
+
+
+def _time(text: str) -> str:
+    """A forged record may hold no time."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return _EPOCH
+    return (
+        text if re.fullmatch(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}(\.[0-9]+)?Z", text) else _EPOCH
+    )
 
 
 def _id(space: uuid.UUID, name: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from compliance.events import Approved, Decided, Overridden, PolicyFile, Reply, SessionEnded
+from compliance.events import Approved, Decided, Overridden, Reply, SessionEnded
 from compliance.reading import Seen
 from compliance.reports.base import Recent
 from execpolicy.decision import Decision, RuleMatch
@@ -73,7 +73,6 @@ class Standing:
 @dataclass(slots=True)
 class Uses:
     rules: dict[RuleKey, Use] = field(default_factory=dict)
-    files: dict[tuple[str, str], PolicyFile] = field(default_factory=dict)  # path, digest
     openings: dict[Opening, Opened] = field(default_factory=dict)
     standing: list[Standing] = field(default_factory=list)
     left_out: int = 0
@@ -81,9 +80,6 @@ class Uses:
     _ends: Recent[str, list[Standing]] = field(default_factory=Recent)
 
     def feed(self, seen: Seen, ref: Ref) -> None:
-        policy = seen.scene.policy
-        for file in policy.files if policy is not None and len(self.files) < MOST else ():
-            self.files.setdefault((file.path, file.digest), file)
         match seen.event:
             case Decided() as event:
                 self._decided(seen, event, ref)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from compliance.events import Decided
 from compliance.reading import Seen, Spoiled
-from compliance.reports.base import MOST_KEYS, OTHERS, Cell, Report, Table
+from compliance.reports.base import MOST_KEYS, OTHERS, Cell, Report, Table, tally
 from execpolicy.decision import Decision
 
 
@@ -37,7 +37,7 @@ class Decisions:
         count.verdicts += 1
         count.first = min(count.first or time, time)
         count.last = max(count.last, time)
-        self._days[time[:10], verdict.decision] += 1
+        tally(self._days, (time[:10], verdict.decision), (OTHERS, verdict.decision))
         started = seen.scene.started
         who = (started.user, started.host) if started else ("", "")
         if (*who, verdict.decision) not in self._people and len(self._people) >= MOST_KEYS:

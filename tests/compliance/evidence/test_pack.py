@@ -208,6 +208,23 @@ def test_a_log_that_does_not_verify_is_not_signed_as_complete(log: Path) -> None
     assert "not complete" in checked.stdout.splitlines()[-1]
 
 
+def test_forged_times_spoil_nothing(tmp_path: Path, story: list[AuditEvent]) -> None:
+    """Whoever can rewrite the whole log can write any time: each is only text, and the clock is told."""
+    from compliance.log import AuditLog
+
+    times = iter([f"9999-99-99T{n}<b>" if n % 2 else f"2026-11-24T10:00:{n:02}.000000Z" for n in range(100)])
+    writer = AuditLog(tmp_path / "audit", clock=lambda: next(times))
+    for event in story:
+        writer.record(event)
+    writer.close()
+    advance(tmp_path / "audit")
+    result, pack = make(tmp_path / "audit", "nist-800-53")
+    assert result.exit_code == 0, result.output
+    assert "<b>" not in (pack / "evidence.md").read_text()
+    assert "times the clock went back" in (pack / "evidence.html").read_text()
+    assert "1970-01-01T00:00:00Z" in (pack / "assessment-results.json").read_text()
+
+
 def test_a_log_that_grows_meanwhile_is_still_what_was_sealed(
     log: Path, story: list[AuditEvent], write_log: Writer
 ) -> None:
