@@ -17,7 +17,7 @@ SessionId = Annotated[
 ]
 Version = Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.")]
 Last = Annotated[bool, typer.Option("--last", help="The session last used in this folder.")]
-Everywhere = Annotated[bool, typer.Option("--all", help="With --last: in any folder.")]
+Everywhere = Annotated[bool, typer.Option("--all", help="Not of this folder alone: of any.")]
 
 
 def interactive(
@@ -51,8 +51,11 @@ def resume(
     everywhere: Everywhere = False,
     shared: Shared,
 ) -> None:
-    """Go on with a stored session. Without ID: the one last used in this folder."""
+    """Go on with a stored session. Without ID you choose one of this folder; without a terminal it is the last."""
     settings = shared.settings(interactive=True)
+    if session is None and not last and _at_a_terminal():
+        session = _chosen(settings, everywhere=everywhere)
+        everywhere = False
     begin, prompt = _begin(settings, session, prompt, last=last, everywhere=everywhere)
     _converse(settings, begin, prompt, shared.images)
 
@@ -68,6 +71,9 @@ def fork(
 ) -> None:
     """Begin a new session with all that a stored one holds. The stored one stays as it is."""
     settings = shared.settings(interactive=True, ephemeral=ephemeral)
+    if session is None and not last and _at_a_terminal():
+        session = _chosen(settings, everywhere=everywhere)
+        everywhere = False
     begin, prompt = _begin(settings, session, prompt, last=last, everywhere=everywhere, fork=True)
     _converse(settings, begin, prompt, shared.images)
 
@@ -120,6 +126,38 @@ def exec_fork(
     settings = shared.settings(interactive=False, ephemeral=ephemeral, fail_on=wanted.fail_on)
     begin, prompt = _begin(settings, session, prompt, last=last, everywhere=everywhere, fork=True)
     _execute(settings, begin, wanted.task(prompt, shared.images))
+
+
+def _at_a_terminal() -> bool:
+    import sys
+
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _chosen(settings: Settings, *, everywhere: bool) -> str | None:
+    """The id of the session that a person chooses; None where there is nothing to choose."""
+    import sys
+
+    from agent.sessions.store import SessionStore
+    from agent.tui.picker import pick
+
+    if not settings.database.exists():
+        return None
+    with SessionStore.open(settings.database) as store:
+        found = store.list(None if everywhere else str(settings.cwd))
+    if len(found) < 2:
+        return found[0].thread_id if found else None
+
+    def ask(prompt: str) -> str | None:
+        try:
+            return input(prompt)
+        except EOFError:
+            return None
+
+    chosen = pick(found, ask, sys.stdout.write, folders=everywhere)
+    if chosen is None:
+        raise typer.Exit(0)
+    return chosen.thread_id
 
 
 def _begin(
