@@ -14,6 +14,8 @@ from agent.network.guard import Flow, Guard, Refusal
 from agent.network.rooms import NoRoom, Rooms
 from execpolicy.decision import Decision
 
+_TELL_SECONDS = 5.0
+
 
 class ProxyDoor:
     """A `Door`. Needs a running event loop."""
@@ -46,12 +48,14 @@ class ProxyDoor:
 
     async def _stand(self, told: int, hold: int) -> None:
         """Until the listener stands, the child waits. Without one it runs, and reaches nothing."""
-        with os.fdopen(hold, "wb", buffering=0) as release:
+        spare = os.dup(told)
+        with os.fdopen(hold, "wb", buffering=0) as release, os.fdopen(spare, "rb", buffering=0):
             try:
                 listener = await self._rooms.listener(told)
                 await self.serve(listener)
             except (NoRoom, OSError) as error:
                 self._guard.note(f"there is no proxy, and so no network: {error}")
+                await _readable(spare)  # a child that cannot say who it is would end
             else:
                 with contextlib.suppress(OSError):  # the child has ended already
                     release.write(b"\n")
@@ -124,3 +128,17 @@ class ProxyDoor:
         target = self._guard.target(host, wish.port or 1, SOCKS_UDP)
         if isinstance(target, Target):
             self._guard.refuse(target, Ruling(decision=Decision.DENY, reason=why), why, "use TCP")
+
+
+async def _readable(descriptor: int) -> None:
+    """Until there is something to read, or nobody left to write; not for long."""
+    loop = asyncio.get_running_loop()
+    came = asyncio.Event()
+    loop.add_reader(descriptor, came.set)
+    try:
+        async with asyncio.timeout(_TELL_SECONDS):
+            await came.wait()
+    except TimeoutError:
+        pass
+    finally:
+        loop.remove_reader(descriptor)
