@@ -180,6 +180,7 @@ class Verifier:
         self._flaws: list[Flaw] = []
         self._gaps: list[str] = []
         self._records = 0
+        self.kept: list[tuple[int, str, str]] = []  # record, file and digest of what was put aside
 
     def feed(self, segment: str, number: int, line: bytes) -> None:
         """Check one line. `number` counts from 1 in `segment`."""
@@ -273,10 +274,16 @@ class Verifier:
                 missing = _range(event.first_seq, event.last_seq)
                 self._add(FlawKind.CUT, event.first_seq, place, f"{missing} missing: {event.reason}")
             case GapKind.TORN | GapKind.UNWRITTEN | GapKind.LOST:
+                if event.kept and len(self.kept) < MOST_FLAWS:
+                    self.kept.append((record.seq, event.kept, event.sha256))
                 if len(self._gaps) < MOST_FLAWS:
                     self._gaps.append(f"record {record.seq}: {event.reason}")
             case other:
                 assert_never(other)
+
+    def add(self, kind: FlawKind, seq: int, segment: str, line: int, message: str) -> None:
+        """What is wrong with a log beside its lines."""
+        self._add(kind, seq, _Place(segment, line), message)
 
     def _add(self, kind: FlawKind, seq: int, place: _Place, message: str) -> None:
         if len(self._flaws) < MOST_FLAWS:

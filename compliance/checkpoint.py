@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,13 @@ from typing import Final
 import msgspec
 
 from compliance.chain import Flaw, FlawKind
-from compliance.merkle import Hash, Tree, leaf_hash
+from compliance.merkle import EMPTY, Hash, Tree, leaf_hash
 from compliance.note import (
     Checkpoint,
     SealError,
     Verifier,
     device_key,
+    is_key_of,
     read_checkpoint,
     read_verifier,
 )
@@ -73,10 +74,7 @@ def signed_checkpoints(folder: Path) -> list[Signed]:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):  # a crash left it; nobody was told of it
                     break
-                try:
-                    note = msgspec.json.decode(line, type=_Line).note
-                except msgspec.DecodeError:
-                    note = ""
+                note = _note(line)
                 checkpoint = read_checkpoint(note)
                 if checkpoint is None:
                     raise SealError(
@@ -90,11 +88,20 @@ def signed_checkpoints(folder: Path) -> list[Signed]:
     return found
 
 
+def _note(line: bytes) -> str:
+    """The note of a line that is as we write it; empty for any other."""
+    try:
+        found = msgspec.json.decode(line, type=_Line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return found.note if msgspec.json.encode(found) + b"\n" == line else ""
+
+
 def own_verifier(folder: Path) -> Verifier | None:
     """The key that the log in `folder` says it is signed with."""
     try:
         return read_verifier((folder / VKEY_NAME).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, SealError):  # none that could have signed anything
         return None
 
 
@@ -176,27 +183,144 @@ def _replace(path: Path, data: bytes) -> None:
     draft.replace(path)
 
 
+class Roots:
+    """The roots of a log at the sizes that are asked for, and where it stood then, from one pass over its lines."""
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self._wanted = frozenset(sizes)
+        self._tree = Tree()
+        self.at: dict[int, tuple[Hash, str, int]] = {}  # root, segment, end in it
+
+    @property
+    def size(self) -> int:
+        return self._tree.size
+
+    def feed(self, segment: str, end: int, line: bytes) -> None:
+        """One whole line, line end included."""
+        tree = self._tree
+        tree.add(leaf_hash(line[:-1]))
+        if tree.size in self._wanted:
+            self.at[tree.size] = (tree.root(), segment, end)
+
+    def flaws(self, signed: Sequence[Signed], trusted: Verifier | None) -> tuple[Flaw, ...]:
+        """What is not as it was signed. Without `trusted` only roots are compared, not signatures."""
+        flaws = []
+        for number, one in enumerate(signed, 1):
+            size = one.checkpoint.size
+            if trusted is not None and not (
+                one.checkpoint.origin == trusted.name and trusted.signed(one.note)
+            ):
+                message = f"the checkpoint over {size} records is not signed by {trusted.name}"
+            elif size > self.size:
+                message = f"a checkpoint was signed over {size} records, and there are {self.size}"
+            elif self.at.get(size, (EMPTY,))[0] != one.checkpoint.root:
+                message = f"the first {size} records are not those that were signed"
+            else:
+                continue
+            flaws.append(_flaw(size, NOTES_NAME, number, message))
+        return tuple(flaws)
+
+
 def compare(log: Snapshot, signed: Sequence[Signed], trusted: Verifier | None) -> tuple[Flaw, ...]:
     """What in `log` is not as it was signed. Without `trusted` only roots are compared, not signatures."""
-    flaws = []
-    roots: dict[int, Hash] = {}
-    wanted = {one.checkpoint.size for one in signed}
-    tree = Tree()
-    for _, _, line in leaves(log) if signed else ():
-        tree.add(leaf_hash(line))
-        if tree.size in wanted:
-            roots[tree.size] = tree.root()
-    for number, one in enumerate(signed, 1):
-        size = one.checkpoint.size
-        if trusted is not None and not (one.checkpoint.origin == trusted.name and trusted.signed(one.note)):
-            message = f"the checkpoint over {size} records is not signed by {trusted.name}"
-        elif size > tree.size:
-            message = f"a checkpoint was signed over {size} records, and there are {tree.size}"
-        elif roots.get(size) != one.checkpoint.root:
-            message = f"the first {size} records are not those that were signed"
-        else:
-            continue
-        flaws.append(
-            Flaw(kind=FlawKind.CHECKPOINT, seq=size, segment=NOTES_NAME, line=number, message=message)
+    roots = Roots(one.checkpoint.size for one in signed)
+    for segment, end, line in leaves(log) if signed else ():
+        roots.feed(segment, end, line + b"\n")
+    return roots.flaws(signed, trusted)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What a log holds to be signed with: read before it is checked, judged after."""
+
+    signed: tuple[Signed, ...]
+    key: Verifier | None  # the one that the log says it is signed with
+    state: tuple[int, tuple[str, ...], str, int] | None
+    flaws: tuple[Flaw, ...]
+
+    @property
+    def sizes(self) -> Iterator[int]:
+        yield from (one.checkpoint.size for one in self.signed)
+        if self.state is not None:
+            yield self.state[0]
+
+    def judged(self, roots: Roots, trusted: Verifier | None) -> tuple[Flaw, ...]:
+        """All that is wrong with checkpoints and keys. Without `trusted` no signature is looked at."""
+        flaws = (*self.flaws, *roots.flaws(self.signed, trusted))
+        if self.state is None or not self.signed:
+            return flaws
+        size, peaks, segment, offset = self.state
+        last = self.signed[-1].checkpoint.size
+        if size > last:
+            message = f"a checkpoint over {size} records was written and is not there"
+            return (*flaws, _flaw(size, NOTES_NAME, len(self.signed), message))
+        found = roots.at.get(size)
+        tree = Tree(size, [bytes.fromhex(peak) for peak in peaks])
+        if found is None or (tree.root(), segment, offset) != found:
+            return (*flaws, _flaw(size, STATE_NAME, 1, "it does not fit the log"))
+        return flaws
+
+
+def keeping(folder: Path) -> Keeping:
+    """The checkpoints, keys and the saved tree in `folder`, each byte of them as it was written or told as a flaw."""
+    flaws: list[Flaw] = []
+    signed = _sound_notes(folder, flaws)
+    key = own_verifier(folder)
+    if key is not None and _bytes(folder / VKEY_NAME) != f"{key}\n".encode():
+        flaws.append(_flaw(0, VKEY_NAME, 1, "it is not as it was written"))
+    if bool(signed) != (key is not None):
+        message = (
+            f"checkpoints and key of `{folder}` do not belong together: one is missing, or no such thing"
         )
-    return tuple(flaws)
+        flaws.append(_flaw(0, NOTES_NAME, 0, message))
+    private = _bytes(folder / KEY_NAME)
+    if private is not None and key is not None and not is_key_of(private, key):
+        flaws.append(
+            _flaw(0, KEY_NAME, 1, f"it is not the private key of {key.name}, or not as it was written")
+        )
+    saved = _bytes(folder / STATE_NAME)
+    state = _read_state(saved) if saved is not None else None
+    if saved is not None and state is None:
+        flaws.append(_flaw(0, STATE_NAME, 1, "it is not as it was written"))
+    return Keeping(tuple(signed), key, state, tuple(flaws))
+
+
+def _sound_notes(folder: Path, flaws: list[Flaw]) -> list[Signed]:
+    path = folder / NOTES_NAME
+    found: list[Signed] = []
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise SealError(f"`{path}` is no ordinary file", "move it away: it is not ours")
+    for number, line in enumerate((_bytes(path) or b"").splitlines(keepends=True), 1):
+        note = _note(line)
+        checkpoint = read_checkpoint(note)
+        if checkpoint is None and line.endswith(b"\n"):  # else a crash left it: nobody was told of it
+            flaws.append(_flaw(0, NOTES_NAME, number, "it is no checkpoint, or not as it was written"))
+        elif checkpoint is not None and found and checkpoint.size <= found[-1].checkpoint.size:
+            flaws.append(_flaw(checkpoint.size, NOTES_NAME, number, "it stands after a later checkpoint"))
+        elif checkpoint is not None:
+            found.append(Signed(checkpoint, note))
+    return found
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SealError(f"cannot read `{path}`: {error.strerror}", "run as its owner") from error
+
+
+def _read_state(data: bytes) -> tuple[int, tuple[str, ...], str, int] | None:
+    try:
+        state = msgspec.json.decode(data, type=_State)
+        Tree(state.size, [bytes.fromhex(peak) for peak in state.peaks])
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+        return None
+    if msgspec.json.encode(state) != data or any(bytes.fromhex(peak).hex() != peak for peak in state.peaks):
+        return None
+    return state.size, tuple(state.peaks), state.segment, state.offset
+
+
+def _flaw(seq: int, file: str, line: int, message: str) -> Flaw:
+    return Flaw(kind=FlawKind.CHECKPOINT, seq=seq, segment=file, line=line, message=message)

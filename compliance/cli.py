@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +16,7 @@ from compliance.cli_reports import report_command
 from compliance.cli_witness import app as witness_app
 
 if TYPE_CHECKING:
-    from compliance.chain import Flaw, Verification
+    from compliance.chain import Verification
     from compliance.note import Verifier
     from compliance.segments import Snapshot
 
@@ -213,7 +215,7 @@ def verify_command(
     for one in (*(folders or ()), *([folder] if folder or not folders else ())):
         try:
             log = snapshot(one or default_folder())
-            result, checked = _compared(log, _verified(log), trusted)
+            result, checked = _checked(log, trusted)
             if asked is not None:
                 flaws, seen = ask(log, asked, trusted)
                 result, checked = replace(result, flaws=(*result.flaws, *flaws)), f"{checked}; {seen}"
@@ -229,15 +231,43 @@ def verify_command(
     raise typer.Exit(1 if broken else 0)
 
 
-def _verified(log: Snapshot) -> Verification:
-    import sys
+def _checked(log: Snapshot, trusted: Verifier | None) -> tuple[Verification, str]:
+    """The records, the checkpoints over them, and a line on these."""
+    from dataclasses import replace
+    from importlib.util import find_spec
 
+    from compliance.checkpoint import Roots, keeping
     from compliance.segments import verify
 
-    if log.bytes < 32 * 1024 * 1024 or not sys.stderr.isatty():
-        return verify(log)
-    with typer.progressbar(length=log.bytes, label="checking", file=sys.stderr) as bar:
-        return verify(log, lambda done: bar.update(done - bar.pos))
+    kept = keeping(log.folder)
+    roots = Roots(kept.sizes)
+    with _progress(log.bytes) as progress:
+        result = verify(log, progress, roots.feed if kept.signed else None)
+    by = trusted or kept.key
+    able = find_spec("cryptography") is not None
+    result = replace(result, flaws=(*result.flaws, *kept.judged(roots, by if able else None)))
+    if not kept.signed:
+        return result, "none" if trusted is None and kept.key is None else "none, and there is a key"
+    last = f"{len(kept.signed)}, the last over {kept.signed[-1].checkpoint.size} records"
+    how = f"signed by {by.name}" if by and able else "signatures not checked: install policy-agent[seal]"
+    return result, f"{last}, {how}"
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], object]]:
+    """A bar on a terminal, for what takes a while."""
+    import sys
+
+    if total < 32 * 1024 * 1024 or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("checking"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("checking", total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def _trusted(text: str) -> Verifier:
@@ -248,37 +278,6 @@ def _trusted(text: str) -> Verifier:
         return read_verifier(path.read_text(encoding="utf-8") if path.is_file() else text)
     except (SealError, OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error), param_hint="--key") from None
-
-
-def _compared(log: Snapshot, result: Verification, trusted: Verifier | None) -> tuple[Verification, str]:
-    """With what the checkpoints say, and a line on them."""
-    from dataclasses import replace
-    from importlib.util import find_spec
-
-    from compliance.checkpoint import compare, own_verifier, signed_checkpoints
-
-    signed = signed_checkpoints(log.folder)
-    own = own_verifier(log.folder)
-    by = trusted or own
-    if not signed:
-        if trusted is None and own is None:
-            return result, "none"
-        return replace(result, flaws=(*result.flaws, _unsigned(log))), "none, and there is a key"
-    able = find_spec("cryptography") is not None
-    flaws = compare(log, signed, by if able else None)
-    last = f"{len(signed)}, the last over {signed[-1].checkpoint.size} records"
-    if by is None:
-        flaws = (*flaws, _unsigned(log))
-    how = f"signed by {by.name}" if by and able else "signatures not checked: install policy-agent[seal]"
-    return replace(result, flaws=(*result.flaws, *flaws)), f"{last}, {how}"
-
-
-def _unsigned(log: Snapshot) -> Flaw:
-    from compliance.chain import Flaw, FlawKind
-    from compliance.segments import NOTES_NAME
-
-    message = f"checkpoints and key of `{log.folder}` do not belong together: one is missing"
-    return Flaw(kind=FlawKind.CHECKPOINT, seq=0, segment=NOTES_NAME, line=0, message=message)
 
 
 def _as_text(log: Snapshot, result: Verification, checked: str) -> list[str]:

@@ -97,21 +97,14 @@ def device_key(path: Path) -> Signer:
     """The key in `path`, made on first use, for its owner's eyes only."""
     try:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import (
-            Encoding,
-            NoEncryption,
-            PrivateFormat,
-            load_pem_private_key,
-        )
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
         raise SealError("signing is not installed", "install policy-agent[seal]") from None
     try:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
-            made = Ed25519PrivateKey.generate()
-            data = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            _write_once(path, data)
+            _write_once(path, _as_file(Ed25519PrivateKey.generate()))
             data = path.read_bytes()
         key = load_pem_private_key(data, None)
     except OSError as error:
@@ -123,6 +116,30 @@ def device_key(path: Path) -> Signer:
     if not isinstance(key, Ed25519PrivateKey):
         raise SealError(f"`{path}` is no Ed25519 key", "move it away; a new one is made")
     return Signer(key)
+
+
+def is_key_of(data: bytes, verifier: Verifier) -> bool:
+    """Whether `data` is the file of the private key of `verifier`, as written. True where that cannot be told."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    except ImportError:
+        return True
+    try:
+        key = load_pem_private_key(data, None)
+    except (ValueError, TypeError):
+        return False
+    return (
+        isinstance(key, Ed25519PrivateKey)
+        and _as_file(key) == data
+        and key.public_key().public_bytes_raw() == verifier.public
+    )
+
+
+def _as_file(key: Ed25519PrivateKey) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _write_once(path: Path, data: bytes) -> None:
@@ -160,11 +177,17 @@ def read_checkpoint(note: str) -> Checkpoint | None:
     lines = pieces[0].split("\n") if pieces else []
     if len(lines) < 4 or "" in lines[:-1] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
         return None
+    root = _from_base64(lines[2])
+    return Checkpoint(lines[0], int(lines[1]), root) if root is not None and len(root) == 32 else None
+
+
+def _from_base64(text: str) -> bytes | None:
+    """None when it is none, or not the one text for these bytes."""
     try:
-        root = base64.b64decode(lines[2], validate=True)
+        data = base64.b64decode(text, validate=True)
     except ValueError:  # binascii.Error is one; so is text that is no ASCII
         return None
-    return Checkpoint(lines[0], int(lines[1]), root) if len(root) == 32 else None
+    return data if base64.b64encode(data).decode() == text else None
 
 
 def parted(note: str) -> tuple[str, list[tuple[str, bytes]]] | None:
@@ -178,9 +201,8 @@ def parted(note: str) -> tuple[str, list[tuple[str, bytes]]] | None:
         match = _SIGNATURE.fullmatch(line)
         if match is None:
             return None
-        try:
-            data = base64.b64decode(match[2], validate=True)
-        except ValueError:  # binascii.Error is one; so is text that is no ASCII
+        data = _from_base64(match[2])
+        if data is None:
             return None
         found.append((match[1], data))
     return f"{text}\n", found

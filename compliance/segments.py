@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from compliance.chain import Link, Verification, Verifier
+from compliance.chain import FlawKind, Link, Verification, Verifier
 from compliance.errors import RecordError
 
 HEAD_NAME: Final = "head"
@@ -45,13 +45,11 @@ def pack_head(head: Head) -> bytes:
 
 def unpack_head(data: bytes) -> Head | None:
     """None when `data` is no head."""
-    text = data[: HEAD_BYTES - 65].rstrip()
-    if len(data) != HEAD_BYTES or data[-65:-1] != hashlib.sha256(text).hexdigest().encode():
-        return None
     try:
-        return msgspec.json.decode(text, type=Head)
-    except msgspec.DecodeError:
+        head = msgspec.json.decode(data[: HEAD_BYTES - 65], type=Head)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+    return head if pack_head(head) == data else None  # every byte of it is as it was written
 
 
 def segment_name(number: int) -> str:
@@ -146,21 +144,69 @@ def blocks(path: Path, size: int, at: int = 0, number: int = 1) -> Iterator[tupl
         yield number, rest, number + 1
 
 
-def verify(log: Snapshot, progress: Callable[[int], object] = lambda _: None) -> Verification:
-    """Check every record of `log`. `progress` is told the bytes read so far, now and then."""
+def verify(
+    log: Snapshot,
+    progress: Callable[[int], object] = lambda _: None,
+    watch: Callable[[str, int, bytes], object] | None = None,
+) -> Verification:
+    """Check every record of `log`. `progress` is told the bytes read so far, now and then.
+
+    `watch` sees each whole line, with its segment and where in it the line ends.
+    """
     verifier = Verifier(log.head.link if log.head else None)
+    _check_names(log, verifier)
     done = step = 0
     try:
         for path, size in log.parts:
+            name, at = path.name, 0
             for number, line in enumerate(lines(path, size), 1):
-                verifier.feed(path.name, number, line)
+                verifier.feed(name, number, line)
+                at += len(line)
+                if watch is not None and line.endswith(b"\n"):
+                    watch(name, at, line)
                 step += len(line)
                 if step > 1024 * 1024:
                     done, step = done + step, 0
                     progress(done)
     except OSError as error:
         raise RecordError(f"cannot read `{error.filename}`: {error.strerror}", "run as its owner") from error
-    return verifier.finish()
+    _check_kept(log.folder, verifier)
+    result = verifier.finish()
+    if result.intact and log.head is not None and log.head.segment:  # else it is told better
+        _check_end(log, log.head, verifier)
+        result = verifier.finish()
+    return result
+
+
+def _check_names(log: Snapshot, verifier: Verifier) -> None:
+    """Segments are numbered without a break, and the one that the head names is there, as long as it says."""
+    numbers = [segment_number(path.name) for path, _ in log.parts]
+    if numbers and numbers != list(range(1, len(numbers) + 1)):
+        missing = sorted(set(range(1, max(numbers) + 1)) - set(numbers))
+        name = segment_name(missing[0]) if missing else log.parts[0][0].name
+        message = f"`{name}` is not there, and later segments are: one was removed, or renamed"
+        verifier.add(FlawKind.DROPPED, 0, name, 0, message)
+
+
+def _check_end(log: Snapshot, head: Head, verifier: Verifier) -> None:
+    size = next((size for path, size in log.parts if path.name == head.segment), None)
+    if size is None:
+        verifier.add(FlawKind.CUT, head.seq, head.segment, 0, "the segment that the head names is not there")
+    elif size < head.size:
+        message = f"the head says that there are {head.size} bytes, and there are {size}"
+        verifier.add(FlawKind.CUT, head.seq, head.segment, 0, message)
+
+
+def _check_kept(folder: Path, verifier: Verifier) -> None:
+    """What was put aside after a crash is still what it was."""
+    for seq, name, digest in verifier.kept:
+        try:
+            found = hashlib.sha256((folder / Path(name).name).read_bytes()).hexdigest()
+        except OSError:
+            found = ""
+        if found != digest:
+            message = "half a line that was put aside is not there, or not what it was"
+            verifier.add(FlawKind.EDITED if found else FlawKind.DROPPED, seq, name, 0, message)
 
 
 def modes_open_to_others(log: Snapshot) -> list[str]:
