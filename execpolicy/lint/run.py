@@ -12,6 +12,7 @@ from execpolicy.lint.checks.conflicting import Conflicting
 from execpolicy.lint.checks.duplicate import Duplicate
 from execpolicy.lint.checks.evadable import Evadable
 from execpolicy.lint.checks.expiring import Expiring
+from execpolicy.lint.checks.option_word import OptionWord
 from execpolicy.lint.checks.overbroad import Overbroad
 from execpolicy.lint.checks.shadowed import Shadowed
 from execpolicy.lint.checks.stray_exception import StrayException
@@ -35,6 +36,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     UnknownFact(),
     Unanchored(),
     StrayException(),
+    OptionWord(),
     BadIgnore(),
 )
 MANY: Final = 200  # findings of one check that are shown
