@@ -55,7 +55,7 @@ class ProxyDoor:
                 await self.serve(listener)
             except (NoRoom, OSError) as error:
                 self._guard.note(f"there is no proxy, and so no network: {error}")
-                await _readable(spare)  # a child that cannot say who it is would end
+                await _read_away(spare)  # a child that cannot say who it is would end
             else:
                 with contextlib.suppress(OSError):  # the child has ended already
                     release.write(b"\n")
@@ -130,14 +130,19 @@ class ProxyDoor:
             self._guard.refuse(target, Ruling(decision=Decision.DENY, reason=why), why, "use TCP")
 
 
-async def _readable(descriptor: int) -> None:
-    """Until there is something to read, or nobody left to write; not for long."""
+async def _read_away(descriptor: int) -> None:
+    """Until nobody is left to write; not for long."""
     loop = asyncio.get_running_loop()
-    came = asyncio.Event()
-    loop.add_reader(descriptor, came.set)
+    ended = asyncio.Event()
+
+    def read() -> None:
+        if not os.read(descriptor, 4096):
+            ended.set()
+
+    loop.add_reader(descriptor, read)
     try:
         async with asyncio.timeout(_TELL_SECONDS):
-            await came.wait()
+            await ended.wait()
     except TimeoutError:
         pass
     finally:
