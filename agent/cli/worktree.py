@@ -25,13 +25,18 @@ class Worktree:
         head = _git(self.path, "rev-parse", "HEAD")
         # Not into submodules: their configuration may be of the model's making, and names programs.
         words = ("status", "--porcelain", "--ignored", "--ignore-submodules=dirty")
+        why = ""
         if not _git(self.path, *words) and head == self.start:
-            with contextlib.suppress(UsageError):  # git removes none that holds submodules
+            try:
                 _git(self.repository, "worktree", "remove", str(self.path))
-                _git(self.repository, "branch", "-D", self.branch)
+            except UsageError as error:  # git removes none that holds submodules
+                why = f"nothing was changed, but it could not be removed ({error}); "
+            else:
+                with contextlib.suppress(UsageError):  # it is at the commit that it began with
+                    _git(self.repository, "branch", "-D", self.branch)
                 return "nothing was changed; the worktree was removed"
         return (
-            f"the worktree is {self.path} (branch {self.branch}); "
+            f"{why}the worktree is {self.path} (branch {self.branch}); "
             f"when you are done with it: git worktree remove {self.path}"
         )
 

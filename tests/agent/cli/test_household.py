@@ -237,7 +237,7 @@ def test_a_worktree_keeps_the_work_apart(place: Place) -> None:
     assert json.loads(done.stdout.splitlines()[0])["cwd"] == str(tree / "sub")
     with model(respond(Says("Nothing."))) as server:
         done = place.run("exec", "--worktree", "go", server=server)
-    assert "the worktree was removed" in done.stderr
+    assert "the worktree was removed" in done.stderr, done.stderr
     assert list(place.root.glob("project-agent-*")) == [tree]
     assert place.git("branch", "--list", "agent/*").count("agent/") == 1
 
