@@ -31,3 +31,12 @@ def epoch_millis(time: str) -> int:
         return round(datetime.fromisoformat(time).timestamp() * 1000)
     except (ValueError, OverflowError):
         return 0
+
+
+def epoch_nanos(time: str) -> int:
+    """The same in nanoseconds, exact to the microsecond of the record."""
+    try:
+        since = datetime.fromisoformat(time) - datetime(1970, 1, 1, tzinfo=UTC)
+    except (ValueError, OverflowError, TypeError):
+        return 0
+    return max(since // timedelta(microseconds=1), 0) * 1000
