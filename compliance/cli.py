@@ -13,6 +13,7 @@ import typer
 from compliance.cli_evidence import app as evidence_app
 from compliance.cli_options import Folder, Since, Until, default_folder, moment_of
 from compliance.cli_reports import report_command
+from compliance.cli_ship import ship_command
 from compliance.cli_witness import app as witness_app
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(witness_app, name="witness")
 app.add_typer(evidence_app, name="evidence")
 app.command("report")(report_command)
+app.command("ship")(ship_command)
 
 
 class Format(Enum):
@@ -48,6 +50,7 @@ class ExportFormat(Enum):
     OCSF = "ocsf"
     ECS = "ecs"
     CEF = "cef"
+    OTLP = "otlp"
 
 
 class DecisionWord(Enum):
@@ -146,7 +149,7 @@ def export_command(
     ] = False,
     folder: Folder = None,
 ) -> None:
-    """Print records for other systems: JSON Lines, CSV, OCSF 1.8, Elastic Common Schema, CEF.
+    """Print records for other systems: JSON Lines, CSV, OCSF 1.8, Elastic Common Schema, CEF, OTLP.
 
     Every condition has to hold.
     """

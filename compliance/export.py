@@ -40,6 +40,7 @@ from compliance.events import (
 )
 from compliance.moments import epoch_millis
 from compliance.ocsf import PRODUCT, to_ocsf
+from compliance.otlp import to_otlp
 from compliance.query import Entry, Filter, Unreadable
 from execpolicy.decision import Decision
 
@@ -72,6 +73,7 @@ class Format(enum.Enum):
     OCSF = "ocsf"
     ECS = "ecs"
     CEF = "cef"
+    OTLP = "otlp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ def _lines(entry: Entry, format: Format, started: SessionStarted | None) -> Iter
             yield _compact(to_ecs(entry.record, entry.event, started))
         case Format.CEF:
             yield _cef(entry, started)
+        case Format.OTLP:
+            yield _compact(to_otlp(entry.record, entry.event, started))
         case other:
             assert_never(other)
 
