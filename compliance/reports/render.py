@@ -6,7 +6,8 @@ import csv
 import enum
 import io
 import json
-from typing import TYPE_CHECKING, assert_never
+import re
+from typing import TYPE_CHECKING, Final, assert_never
 
 from compliance.export import plain_cell
 from compliance.plain import visible
@@ -52,17 +53,21 @@ def rich_text(report: Report) -> list[RenderableType]:
         grid = Grid(
             box=box.SIMPLE_HEAD, title=table.name, title_justify="left", title_style="bold", pad_edge=False
         )
-        for at, column in enumerate(table.columns):
+        shown = [at for at in range(len(table.columns)) if any(row[at] != "" for row in table.rows)]
+        for at in shown:
+            column = table.columns[at]
             grid.add_column(column, justify="right" if _numeric(table, at) else "left", overflow="fold")
         for row in table.rows:
-            grid.add_row(*(Text(visible(str(cell), 200), _STYLES.get(str(cell), "")) for cell in row))
+            cells = (_TIME.sub(r"\1 \2", str(row[at])) for at in shown)
+            grid.add_row(*(Text(visible(cell, 200), _STYLES.get(cell, "")) for cell in cells))
         out.append(grid)
     if not any(table.rows for table in report.tables):
         out += [Text("nothing"), Text()]
     return [*out, *(Text(visible(note), "dim") for note in report.notes)]
 
 
-_STYLES = {"allow": "green", "ask": "yellow", "deny": "red", "differs": "red", "no": "yellow"}
+_TIME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})\.[0-9]+Z")
+_STYLES: Final = {"allow": "green", "ask": "yellow", "deny": "red", "differs": "red", "no": "yellow"}
 
 
 def _numeric(table: Table, at: int) -> bool:
