@@ -83,7 +83,10 @@ class Redactor:
         """`text` without its secrets. `tool` is what it is a call of, where that is known."""
         if tool is None and not self._suspicious(text):
             return text
-        return self._mask(text, self.find(text, tool, server))
+        found = self.find(text, tool, server)
+        for one in found:
+            self._remember(text[one.start : one.end], one.kind)
+        return self._mask(text, found)
 
     def beginning(self, text: str) -> int:
         """Where the end of `text` begins that could be the start of a known value; its length when nowhere."""

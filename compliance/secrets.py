@@ -132,6 +132,7 @@ SHAPES: Final = (
         "mysql mariadb sshpass",
         r"\b(?:mysql|mariadb)\w*[-\w]*\s(?:[^\n;|&]{0,300}?\s)?-p(?P<secret>[^\s\"';|&]+)",
     ),
+    _shape("netrc", "login", r"\blogin\s{1,4}\S{1,200}\s{1,4}password\s{1,4}(?P<secret>\S+)"),
     _shape("password-option", "sshpass", r"\bsshpass\s+-p\s*[\"']?(?P<secret>[^\s\"']+)"),
 )
 HINTS: Final = tuple(dict.fromkeys(hint for shape in SHAPES for hint in shape.hints))
@@ -245,7 +246,7 @@ def _assigned(text: str) -> Iterator[Found]:
 
 def _holds_secret(name: str, sep: str, value: str, *, quoted: bool) -> bool:
     """Whether what stands behind a secret's name is the secret, and not a word of prose or of a program."""
-    if not value or value.startswith((MARK, "$", "%", "<")) or value.lower() in _HARMLESS:
+    if not value or value.startswith((MARK, "$", "%", "<", ":")) or value.lower() in _HARMLESS:
         return False
     has_digit = any(char.isdigit() for char in value)
     if not sep.strip() and not name.startswith("-"):  # `config set api_key VALUE`

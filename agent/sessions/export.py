@@ -33,6 +33,9 @@ def without_secrets(
     info: SessionInfo, events: Sequence[StoredEvent], hiding: Hiding
 ) -> tuple[SessionInfo, list[StoredEvent]]:
     """The thread as it may be given away."""
+    calls: dict[str, str] = {}  # the calls whose output is hidden, and the mask that says so
+    for one in events:  # a secret that one place tells may stand bare in another, also before it
+        _hidden(one.payload, calls, hiding)
     shown = dataclasses.replace(
         info,
         title=hiding.text(info.title),
@@ -41,7 +44,6 @@ def without_secrets(
         workspace=hiding.text(info.workspace),
         model=hiding.text(info.model),
     )
-    calls: dict[str, str] = {}  # the calls whose output is hidden, and the mask that says so
     return shown, [dataclasses.replace(one, payload=_hidden(one.payload, calls, hiding)) for one in events]
 
 
