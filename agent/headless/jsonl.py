@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from typing import assert_never
 
+from agent.headless import collab
 from agent.protocol.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -55,6 +56,7 @@ class JsonLines:
         self._write = write
         self._count = 0
         self._ids: dict[str, str] = {}  # call id -> item id, of what has begun
+        self._thread = ""
         self._plan = ""  # item id of the plan of this turn
         self._plan_items: list[Json] = []
 
@@ -62,6 +64,7 @@ class JsonLines:
         """Write what `event` means to a client; some mean nothing."""
         match event:
             case ThreadStarted():
+                self._thread = event.thread_id
                 self._put(
                     {
                         "type": "thread.started",
@@ -141,7 +144,10 @@ class JsonLines:
             case PlanUpdated():
                 self._planned(event)
             case ToolStarted(call_id, tool, server, arguments):
-                if server:
+                if not server and tool in collab.TOOLS:
+                    item = self._ids[call_id] = self._new()
+                    self._item("item.started", item, "collab_tool_call", collab.begun(event, self._thread))
+                elif server:
                     item = self._ids[call_id] = self._new()
                     call: JsonObject = {"server": server, "tool": tool, "arguments": arguments}
                     call |= {"result": None, "error": None, "status": "in_progress"}
@@ -253,6 +259,11 @@ class JsonLines:
         if event.tool == "web_search" and not event.server:
             searched: JsonObject = {"query": event.subject, "action": event.arguments}
             self._item("item.completed", self._new(), "web_search", searched)
+            return
+        if not event.server and event.tool in collab.TOOLS:
+            item = self._ids.pop(event.call_id, "") or self._new()
+            called = collab.ended(event, self._thread) | about
+            self._item("item.completed", item, "collab_tool_call", called)
             return
         if not event.server:
             head: JsonObject = {"type": "tool.completed", "tool": event.tool, "status": event.status.value}

@@ -31,6 +31,8 @@ from agent.protocol.events import (
     Status,
     TextDelta,
     ThreadStarted,
+    ToolEnded,
+    ToolStarted,
     TurnCompleted,
     TurnFailed,
     TurnInterrupted,
@@ -227,3 +229,73 @@ def test_an_interrupted_turn_ends_with_an_event_that_every_client_knows() -> Non
 def test_what_is_no_text_does_not_break_the_stream() -> None:
     (told,) = lines(MessageDone("\ud800\x00\x1b\u2028\n"))
     assert told["item"]["text"] == "\ud800\x00\x1b\u2028\n"
+
+
+def lines_of(*events: Event) -> list[dict[str, Any]]:
+    written: list[str] = []
+    show = JsonLines(written.append)
+    show.event(ThreadStarted("t-1", resumed=False, model="m", cwd="/w", sandbox="read-only"))
+    for event in events:
+        show.event(event)
+    return [json.loads(line) for line in written[1:]]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "message", "want"),
+    [
+        (
+            "spawn_agent",
+            {"message": "look"},
+            '{"agent_id": "agent-1"}',
+            {
+                "tool": "spawn_agent",
+                "receiver_thread_ids": ["agent-1"],
+                "prompt": "look",
+                "agents_states": {},
+            },
+        ),
+        (
+            "wait_agent",
+            {"targets": ["agent-1", "agent-2"]},
+            '{"status": {"agent-1": {"completed": "found"}, "agent-2": {"running": ""}}, "timed_out": false}',
+            {
+                "tool": "wait",
+                "receiver_thread_ids": ["agent-1", "agent-2"],
+                "prompt": None,
+                "agents_states": {
+                    "agent-1": {"status": "completed", "message": "found"},
+                    "agent-2": {"status": "running", "message": None},
+                },
+            },
+        ),
+        (
+            "close_agent",
+            {"target": "agent-1"},
+            '{"status": {"agent-1": {"failed": "no"}}}',
+            {
+                "tool": "close_agent",
+                "receiver_thread_ids": ["agent-1"],
+                "prompt": None,
+                "agents_states": {"agent-1": {"status": "errored", "message": "no"}},
+            },
+        ),
+    ],
+)
+def test_agents_are_the_items_that_codex_has(
+    tool: str, arguments: dict[str, Any], message: str, want: dict[str, Any]
+) -> None:
+    started, ended, refused = lines_of(
+        ToolStarted("c1", tool, "", arguments, "s"),
+        ToolEnded("c1", tool, Status.COMPLETED, arguments=arguments, message=message),
+        ToolEnded(
+            "c2", tool, Status.DECLINED, arguments=arguments, message="rejected", refusal=Refusal.POLICY
+        ),
+    )
+    assert (started["type"], ended["type"]) == ("item.started", "item.completed")
+    assert started["item"]["id"] == ended["item"]["id"] == "item_0"
+    assert started["item"] | {"status": "in_progress"} == started["item"]
+    shown = {key: ended["item"][key] for key in want}
+    assert shown == want
+    assert ended["item"]["sender_thread_id"] == "t-1"
+    assert ended["item"]["status"] == "completed"
+    assert (refused["item"]["status"], refused["item"]["refusal"]) == ("failed", "policy")
