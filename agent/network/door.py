@@ -31,6 +31,13 @@ class ProxyDoor:
     def open(self, told: int, hold: int) -> None:
         self._standing = asyncio.get_running_loop().create_task(self._stand(told, hold))
 
+        def close(_: object) -> None:
+            os.close(told)
+            os.close(hold)
+
+        # Not in the task: one that is cancelled before it has begun cleans nothing up.
+        self._standing.add_done_callback(close)
+
     def close(self) -> None:
         self._closed = True
         if self._standing is not None:
@@ -48,17 +55,15 @@ class ProxyDoor:
 
     async def _stand(self, told: int, hold: int) -> None:
         """Until the listener stands, the child waits. Without one it runs, and reaches nothing."""
-        spare = os.dup(told)
-        with os.fdopen(hold, "wb", buffering=0) as release, os.fdopen(spare, "rb", buffering=0):
-            try:
-                listener = await self._rooms.listener(told)
-                await self.serve(listener)
-            except (NoRoom, OSError) as error:
-                self._guard.note(f"there is no proxy, and so no network: {error}")
-                await _read_away(spare)  # a child that cannot say who it is would end
-            else:
-                with contextlib.suppress(OSError):  # the child has ended already
-                    release.write(b"\n")
+        try:
+            listener = await self._rooms.listener(os.dup(told))
+            await self.serve(listener)
+        except (NoRoom, OSError) as error:
+            self._guard.note(f"there is no proxy, and so no network: {error}")
+            await _read_away(told)  # a child that cannot say who it is would end
+        else:
+            with contextlib.suppress(OSError):  # the child has ended already
+                os.write(hold, b"\n")
 
     async def serve(self, listener: socket.socket) -> None:
         """Serve on `listener` from now on."""
