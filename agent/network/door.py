@@ -75,6 +75,9 @@ class ProxyDoor:
         if self._closed or len(self._clients) >= self._guard.bounds.connections:
             writer.transport.abort()
             return
+        # asyncio does it only where the listener names its protocol. Else half an answer waits for the other half.
+        accepted = writer.get_extra_info("socket")
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         task = asyncio.get_running_loop().create_task(self._client(reader, writer))
         self._clients[task] = writer
         task.add_done_callback(self._clients.pop)
