@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent import __version__
-from agent.app import approvals, policy
+from agent.app import approvals, confinement, policy
 from agent.app.approvals import LiveRules
 from agent.app.curtain import Audience, Curtain
 from agent.app.host import Host, Stored
@@ -74,9 +74,11 @@ _BASH = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-syst
 def compose(settings: Settings, audience: Audience = Audience.PERSON) -> Host:
     """A host for `settings`. Raises `AgentError` for what would keep every thread from working."""
     ensure_home(settings.agent_home)
-    in_force = policy.load(settings)
+    loaded = policy.load(settings)
     sandboxes = _sandboxes(settings)
-    sandboxes(settings.sandbox)
+    spec = policy.session_spec(settings, loaded.files)
+    told = confinement.try_out(settings, sandboxes(settings.sandbox), spec)
+    in_force = policy.PolicyInForce(loaded.policy, loaded.files, loaded.errors, (*told, *loaded.warnings))
     bash = _bash()
     environment = cache(lambda: _child_environment(settings))
 
@@ -349,6 +351,7 @@ def _record(
 
     record: AuditLog | None = None
     signing: Checkpointer | None = None
+
     def settle() -> None:
         """Send what waits, and record what no collector has: it is only known then."""
         if telemetry is not None:
@@ -439,7 +442,7 @@ def _sandboxes(settings: Settings) -> Callable[[SandboxMode], Sandbox]:
                 f"the owner of this machine lets nothing run in the mode {mode.value}",
                 "run it inside the sandbox, or by hand",
             )
-        return select(mode, untrusted=(str(settings.workspace),))
+        return select(mode, untrusted=(str(settings.workspace),), fallback=settings.sandbox_fallback)
 
     return cache(pick)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
+from agent.app import confinement
 from agent.config.model import Settings
 from agent.errors import ConfigError
 from agent.protocol.asking import Mode, read_policy
@@ -117,6 +118,9 @@ def session_spec(settings: Settings, files: tuple[FileUse, ...]) -> SandboxSpec:
         network=Network.FULL
         if settings.network or settings.sandbox is SandboxMode.FULL_ACCESS
         else Network.NONE,
+        exclude_slash_tmp=settings.exclude_slash_tmp,
+        exclude_tmpdir=settings.exclude_tmpdir,
+        limits=confinement.limits_of(settings),
     )
 
 

@@ -39,6 +39,14 @@ KeepEnv = Annotated[
         "--keep-env", metavar="NAME", help="A variable to pass on whatever it looks like. Repeatable."
     ),
 ]
+Fallback = Annotated[
+    str | None,
+    typer.Option(
+        "--fallback",
+        metavar="NAME",
+        help="Weaker sandbox to use where the strong one cannot be built: landlock.",
+    ),
+]
 Words = Annotated[
     list[str], typer.Argument(metavar="CMD", help="The command and its arguments, behind `--`.")
 ]
@@ -57,6 +65,7 @@ def sandbox(
     allow_host: AllowHost = None,
     hide: Hide = None,
     keep_env: KeepEnv = None,
+    fallback: Fallback = None,
 ) -> int:
     """Run one command in the sandbox that the agent's commands get. Its exit status is the command's.
 
@@ -71,7 +80,7 @@ def sandbox(
     from agent.process.attached import run_attached
     from agent.process.environ import child_environment
     from agent.sandbox.base import Launch
-    from agent.sandbox.select import select
+    from agent.sandbox.select import select, weaknesses
     from execpolicy.values import replace
 
     settings = Shared(cd=cd, sandbox=mode, add_dir=add_dir).settings(interactive=False)
@@ -86,7 +95,9 @@ def sandbox(
         cwd=str(settings.cwd),
         env=child_environment(os.environ, allowed=frozenset(keep_env or ())),
     )
-    found = select(spec.mode, untrusted=(spec.workspace,))
+    found = select(spec.mode, untrusted=(spec.workspace,), fallback=fallback or settings.sandbox_fallback)
+    for line in weaknesses(found):
+        typer.echo(f"agent: weaker sandbox, {found.name}: {line}", err=True)
     wrapped = found.wrap(launch, spec)
     door = None
     if allow_host:

@@ -53,6 +53,16 @@ class Settings:
     most_network: bool = True  # False: no rule and no yes opens the network
     network: bool = False
     writable: tuple[Path, ...] = ()  # beside the workspace and the temporary folders
+    exclude_slash_tmp: bool = False  # the system's temporary folders are not writable
+    exclude_tmpdir: bool = False  # nor what TMPDIR names
+    sandbox_fallback: str = "none"  # the weaker sandbox that may stand in for the strong one
+    limit_processes: int = 1024  # of one command, as all limits; 0: none
+    limit_memory_mb: int = -1  # of its whole tree; -1: three quarters of the machine's
+    limit_cpu_seconds: int = 0  # of each process
+    limit_open_files: int = 65_536  # of each process
+    limit_file_mb: int = 65_536  # of each file written
+    limit_disk_mb: int = 65_536  # written in all
+    limit_new_files: int = 2_000_000  # by which the file system has fewer free
     policy_files: tuple[Path, ...] = ()  # rule files named for this run
     rules_profile: str = ""  # profile of shipped rules named for this run
     command_seconds: float = 600.0  # time-out of a command that names none

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from types import FrameType
 
 from agent.process.guards import standing
 from agent.process.spawn import closing, handed
 from agent.sandbox.base import Door, Launch
+from agent.sandbox.usage import Watch
 
 _GRACE = 2.0
 
@@ -30,11 +32,24 @@ def run_attached(launch: Launch, door: Door | None = None) -> int:
                 pass_fds=(*launch.pass_fds, *descriptors),
             )
         try:
-            status = process.wait()
+            status = _wait(process, launch)
         except BaseException:
             _stop(process)
             raise
     return status if status >= 0 else 128 - status
+
+
+def _wait(process: subprocess.Popen[bytes], launch: Launch) -> int:
+    if launch.limits is None:
+        return process.wait()
+    watch = Watch(process.pid, launch.limits, launch.folders)
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(watch.pause)
+        if (why := watch.look()) is not None:
+            process.kill()
+            print(f"stopped: {why}", file=sys.stderr)
+            return process.wait()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

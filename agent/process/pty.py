@@ -231,4 +231,4 @@ def _child(
     finally:
         for descriptor in theirs:
             os.close(descriptor)
-    return Child(process, reader, tee, on_output), writer
+    return Child(process, reader, tee, on_output, launch), writer

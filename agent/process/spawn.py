@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from agent.process.guards import standing
 from agent.process.output import Capture
 from agent.sandbox.base import Door, Launch
+from agent.sandbox.usage import Watch
 from execpolicy.values import frozen
 
 _GRACE = 1.0  # from TERM to KILL
@@ -91,7 +92,7 @@ def _start(launch: Launch, capture: Capture, on_output: OnOutput | None, door: D
         raise
     finally:
         os.close(writer)
-    return Child(process, reader, capture, on_output)
+    return Child(process, reader, capture, on_output, launch)
 
 
 @contextlib.contextmanager
@@ -155,7 +156,12 @@ class Child:
     """A started process, its end, and the pipe that it and its children write to."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], reader: int, capture: Capture, on_output: OnOutput | None
+        self,
+        process: subprocess.Popen[bytes],
+        reader: int,
+        capture: Capture,
+        on_output: OnOutput | None,
+        launch: Launch | None = None,
     ) -> None:
         self._process = process
         self._reader = reader
@@ -165,9 +171,27 @@ class Child:
         self._end: asyncio.Future[None] = self._loop.create_future()
         self._eof: asyncio.Future[None] = self._loop.create_future()
         self._pidfd: int | None = None
+        self._stopped = ""  # by a limit: which one
         os.set_blocking(reader, False)
         self._loop.add_reader(reader, self._read)
         self._watch()
+        if launch is not None and launch.limits is not None:
+            self._bound(Watch(process.pid, launch.limits, launch.folders))
+
+    def _bound(self, watch: Watch) -> None:
+        """End the tree when it takes more than its limits, and say so in its output."""
+
+        def look() -> None:
+            if self._end.done() or self._process.returncode is not None:
+                return
+            why = watch.look()
+            if why is None:
+                self._loop.call_later(watch.pause, look)
+                return
+            self._stopped = why
+            self._signal(signal.SIGKILL)
+
+        self._loop.call_later(watch.pause, look)
 
     def _watch(self) -> None:
         """Learn of the end without reaping: as long as the zombie stands, its group's number is its own."""
@@ -241,6 +265,8 @@ class Child:
         if not self._eof.done():
             self._loop.remove_reader(self._reader)
             self._show(self._capture.finish())
+        if self._stopped:
+            self._show(self._capture.feed(f"\n[stopped: {self._stopped}]\n".encode()))
         os.close(self._reader)
 
     def _signal(self, number: signal.Signals) -> None:

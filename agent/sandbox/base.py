@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from agent.sandbox.spec import SandboxSpec
+from agent.sandbox.spec import Limits, SandboxSpec
 from execpolicy.values import field, frozen
 
 
@@ -21,6 +21,8 @@ class Launch:
     # Places in argv for two descriptors: the one on which the child's id is told, and the one on which the
     # child waits until its network stands. None: it waits for nothing.
     doorway: tuple[int, int] | None = None
+    limits: Limits | None = None  # of the whole tree, looked at while it runs
+    folders: tuple[str, ...] = ()  # whose file systems it may fill: looked at as well
 
 
 class Door(Protocol):

@@ -152,6 +152,8 @@ class Bubblewrap:
                 (place, code),
             ),
             guards=(*launch.guards, *seen.guards),
+            limits=spec.limits,
+            folders=seen.filled,
         )
 
 

@@ -19,6 +19,7 @@ from execpolicy.decision import SandboxMode
 from execpolicy.values import frozen
 
 GUARDED = (".git", ".agent")
+_LONGEST = 3500  # bytes of a path that leaves room for names in it; the kernel takes 4095
 _SYSTEM_TEMP = ("/tmp", "/var/tmp")
 
 
@@ -49,17 +50,35 @@ class Survey:
     guards: tuple[str, ...]  # folders of kind EMPTY
     temp: str | None  # where temporary files go; None: only memory
 
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """Folders whose disk a command can fill."""
+        return tuple(mount.path for mount in self.mounts if mount.kind is Kind.WRITABLE)
+
 
 def survey(spec: SandboxSpec, *, temp: str | None, home: str, secrets: tuple[str, ...] = ()) -> Survey:
     """Look at the disk and settle every mount. `temp` is TMPDIR of the command, `home` the user's.
 
     Of `secrets` is hidden what exists and is not named as readable.
     """
+    # These may be links that a command could replace, whether they are writable for this one or not.
     temps = tuple(real for real in map(os.path.realpath, _SYSTEM_TEMP) if os.path.isdir(real))
+    if spec.exclude_tmpdir and temp and os.path.realpath(temp) not in temps:
+        temp = None
     workspace = _resolve(spec.workspace, temps)
     if not os.path.isdir(workspace):
         raise SandboxUnavailable(
             f"the workspace `{spec.workspace}` is not a folder", help="choose another one with --cd"
+        )
+    if not os.access(workspace, os.R_OK | os.X_OK):
+        raise SandboxUnavailable(
+            f"the workspace `{spec.workspace}` cannot be read",
+            help="`chmod u+rx` it, or choose another one with --cd",
+        )
+    if len(os.fsencode(workspace)) > _LONGEST:
+        raise SandboxUnavailable(
+            f"the path of the workspace is longer than {_LONGEST} bytes: `{workspace[:40]}...`",
+            help="move it to a shorter path, or choose another one with --cd",
         )
     roots = _roots(spec, workspace, temps, temp, home)
     found: dict[str, Kind] = {}
@@ -103,16 +122,19 @@ def _roots(
     if _holds(workspace, home) and workspace not in map(os.path.realpath, spec.writable):
         raise SandboxUnavailable(
             f"the workspace `{workspace}` holds the whole home folder: everything in it would be writable",
-            help="choose a project folder with --cd, or name this one as writable in the configuration",
+            help="choose a project folder with --cd, or name this one by --add-dir if all of it may be written",
         )
     roots: dict[str, None] = {workspace: None}
-    roots.update(dict.fromkeys(temps))
+    if not spec.exclude_slash_tmp:
+        roots.update(dict.fromkeys(temps))
     named = [os.path.normpath(path) for path in (*spec.writable, temp) if path and os.path.isabs(path)]
     for path in sorted(named, key=_depth):
         # Inside what is writable anyway, the path may have been replaced by a link since it was named.
-        if _within(path, (os.path.normpath(spec.workspace), *_SYSTEM_TEMP, *roots)):
+        if _within(path, (os.path.normpath(spec.workspace), *roots)) or (
+            not spec.exclude_slash_tmp and _within(path, _SYSTEM_TEMP)
+        ):
             continue
-        real = _resolve(path, tuple(roots))
+        real = _resolve(path, (*roots, *temps))
         unfit = real == "/" or (path == temp and _holds(real, home))
         if not unfit and (os.path.isdir(real) or os.path.isfile(real)):
             roots[real] = None

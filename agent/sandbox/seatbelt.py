@@ -99,6 +99,8 @@ class Seatbelt:
             launch,
             argv=tuple(command),
             cwd=os.path.realpath(launch.cwd),
+            limits=spec.limits,
+            folders=seen.filled,
             handed=tuple((place + shift, data) for place, data in launch.handed),
         )
 

@@ -91,6 +91,25 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "ioperm": (173, None),
 }
 
+# Of the machine, where no namespace gives a command its own: refused only then.
+_SHARED: dict[str, tuple[int, int]] = {
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+}
+# May be asked of the caller itself only: zero at this place.
+_OF_OTHERS: dict[str, tuple[tuple[int, int], int]] = {
+    "setpriority": ((141, 140), 1),
+    "prlimit64": ((302, 261), 0),
+    "sched_setaffinity": ((203, 122), 0),
+    "sched_setparam": ((142, 118), 0),
+    "sched_setscheduler": ((144, 119), 0),
+    "ioprio_set": ((251, 30), 1),
+}
+
 
 @frozen
 class Machine:
@@ -194,8 +213,12 @@ def _socket() -> list[bytes]:
 
 
 @cache
-def program(machine: str) -> bytes | None:
-    """The filter for `machine` (as `platform.machine()` names it), or None where none is written."""
+def program(machine: str, *, alone: bool = False, internet: bool = True) -> bytes | None:
+    """The filter for `machine` (as `platform.machine()` names it), or None where none is written.
+
+    `alone`: no namespace stands beside it, so it also refuses what of the machine they would keep away;
+    without `internet` then every socket but a pair.
+    """
     m = MACHINES.get(machine)
     if m is None:
         return None
@@ -210,7 +233,12 @@ def program(machine: str) -> bytes | None:
     code += _for_call(m.clone3, [_MISSING]) + _for_call(m.openat2, [_MISSING])
     code += _for_call(m.clone, [_arg(0), *_has_bits(_NEW_NAMESPACE)])
     code += _for_call(m.unshare, [_arg(0), *_has_bits(_NEW_NAMESPACE | _NEW_TIME)])
-    code += _for_call(m.socket, _socket())
+    if alone:
+        for numbers in _SHARED.values():
+            code += _for_call(numbers[m.column], [_DENY])
+        for numbers, place in _OF_OTHERS.values():
+            code += _for_call(numbers[m.column], [_arg(place), *_one_of((0,), _PASS, _DENY)])
+    code += _for_call(m.socket, [_DENY] if alone and not internet else _socket())
     code += _for_call(m.socketpair, [_arg(0), *_one_of((_AF_UNIX,), _PASS, _DENY)])
     code += _for_call(m.ioctl, [_arg(1), *_one_of(_TERMINAL_INJECTION, _DENY, _PASS)])
     code += _for_call(m.personality, [_arg(0), *_one_of(_PERSONALITIES, _PASS, _DENY)])

@@ -10,12 +10,22 @@ from execpolicy.values import field, frozen
 
 @frozen(kw_only=True)
 class Limits:
-    """How much of the machine one command may use. None: no limit of ours."""
+    """How much of the machine one command may use. None: no limit of ours.
 
-    processes: int | None = 4096  # of one user; the kernel does not hold root to it
+    What is said of one process the kernel holds at once; what is said of the tree, all processes of the
+    command together, is looked at several times a second, and the tree is ended when it passes it.
+    """
+
+    processes: int | None = (
+        1024  # of the tree; the kernel holds everybody but root to four times as many threads
+    )
     memory_bytes: int | None = None  # address space of one process
     cpu_seconds: int | None = None  # of one process
     file_bytes: int | None = None  # of one file written
+    open_files: int | None = None  # of one process
+    tree_memory_bytes: int | None = None  # of the tree, memory files of its own included
+    disk_bytes: int | None = None  # written by the tree in all
+    new_files: int | None = None  # by which a file system has fewer free than at the start
 
 
 class Network(enum.Enum):
@@ -54,4 +64,6 @@ class SandboxSpec:
     hidden: tuple[str, ...] = ()  # not even readable; keys and key stores are by default
     readable: tuple[str, ...] = ()  # what of the defaults stays readable
     network: Network = Network.NONE
+    exclude_slash_tmp: bool = False  # /tmp and /var/tmp are not writable
+    exclude_tmpdir: bool = False  # nor is what TMPDIR names
     limits: Limits = field(default_factory=Limits)
