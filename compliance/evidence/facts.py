@@ -13,6 +13,7 @@ from compliance.events import (
     Approved,
     BundleChanged,
     BundleStep,
+    Connected,
     Decided,
     Gap,
     GapKind,
@@ -145,6 +146,8 @@ class Facts:
                 self._claim("outcomes", seen)
             case SandboxDenied():
                 self._claim("sandbox", seen)
+            case Connected() as event:
+                self._claim("outcomes" if event.decision == "allow" else "sandbox", seen)
             case Refused():
                 self._claim("denials", seen)
             case SessionStarted() as event:
@@ -238,7 +241,7 @@ class Facts:
             "oversight": f"questions were answered by {len(self.people)} named approvers, {self.granted} with yes",
             "exceptions": "calls were opened by an exception, each with approver and last day",
             "confinement": f"of {self.ran} commands that ran were confined by a sandbox",
-            "sandbox": "times a sandbox kept a command from something",
+            "sandbox": "times a sandbox or its proxy kept a command from something",
             "outcomes": "outcomes were recorded",
             "sessions": f"sessions of {len(self.users)} named users on {len(self.hosts)} machines were recorded",
             "models": f"sessions name the model that asked: {len(self.models)} different",

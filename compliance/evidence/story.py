@@ -222,9 +222,11 @@ def _annexes(pack: Pack) -> list[Block]:
         (
             one.rule or "(no rule)",
             one.approver or "nobody",
-            one.ref.time[:19],
-            one.end[:19] or "no end is recorded",
-            one.session,
+            one.scope,
+            _short(one.ref.time),
+            one.until or "no day is set",
+            one.end or "no end is recorded",
+            ", ".join(one.made),
             _refs((one.ref,)),
         )
         for one in uses.standing
@@ -238,11 +240,11 @@ def _annexes(pack: Pack) -> list[Block]:
         ),
         *_bounded(
             Grid(
-                "Answers that hold for the rest of a session",
-                ("rule", "by", "from", "until", "session", "record"),
+                "Answers that hold beyond their call",
+                ("rule", "by", "reach", "from", "last day", "ended", "rules made", "record"),
                 tuple(standing),
             ),
-            "No answer was given for the rest of a session.",
+            "No answer holds beyond its call.",
         ),
         Heading(2, "Approvals", "approvals"),
         *(

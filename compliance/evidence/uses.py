@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from compliance.events import Approved, Decided, Overridden, Reply, SessionEnded
+from compliance.events import Approved, Decided, Overridden, Reply, Revoked, SessionEnded
 from compliance.reading import Seen
 from compliance.reports.base import Recent
 from execpolicy.decision import Decision, RuleMatch
@@ -61,13 +61,16 @@ class Opened:
 
 @dataclass(slots=True)
 class Standing:
-    """A yes for the rest of a session: an override with an end."""
+    """A yes that reaches beyond its call: an override with an end."""
 
     rule: str
     approver: str
+    scope: str  # session, project, user
+    until: str  # last day; empty: no day is set
     session: str
     ref: Ref
-    end: str = ""  # empty: the session has no recorded end
+    made: tuple[str, ...] = ()  # ids of the rules that it made
+    end: str = ""  # when it ended, and how; empty: no end is recorded
 
 
 @dataclass(slots=True)
@@ -77,7 +80,8 @@ class Uses:
     standing: list[Standing] = field(default_factory=list)
     left_out: int = 0
     _asked: Recent[tuple[str, str], tuple[RuleKey, ...]] = field(default_factory=Recent)
-    _ends: Recent[str, list[Standing]] = field(default_factory=Recent)
+    _ends: Recent[str, list[Standing]] = field(default_factory=Recent)  # of those that end with their session
+    _made: Recent[str, Standing] = field(default_factory=Recent)  # of those that made a rule
 
     def feed(self, seen: Seen, ref: Ref) -> None:
         match seen.event:
@@ -90,7 +94,11 @@ class Uses:
                 self._opened(key, ref)
             case SessionEnded() as event:
                 for one in self._ends.pop(event.session, ()):
-                    one.end = ref.time
+                    one.end = f"{_short(ref.time)}, with the session"
+            case Revoked() as event:
+                taken = self._made.pop(event.rule, None)
+                if taken is not None:
+                    taken.end = f"{_short(ref.time)}, taken back by {event.by or 'nobody named'}"
             case _:
                 pass
 
@@ -132,14 +140,20 @@ class Uses:
         keys = self._asked.pop((event.session, event.call), ())
         for key in keys:
             self.rules[key].answers[event.answer, event.approver] += 1
-        if event.answer is Reply.SESSION:
-            if len(self.standing) >= MOST:
-                self.left_out += 1
-                return
-            rule = ", ".join(key.id for key in keys)
-            one = Standing(rule, event.approver, event.session, ref)
-            self.standing.append(one)
+        scope = event.scope or ("session" if event.answer is Reply.SESSION else "once")
+        if event.answer.granted and scope != "once":
+            self._stands(event, scope, ", ".join(key.id for key in keys), ref)
+
+    def _stands(self, event: Approved, scope: str, rule: str, ref: Ref) -> None:
+        if len(self.standing) >= MOST:
+            self.left_out += 1
+            return
+        one = Standing(rule, event.approver, scope, event.until, event.session, ref, event.rules)
+        self.standing.append(one)
+        if scope == "session":
             self._ends.put(event.session, [*self._ends.get(event.session, []), one])
+        for made in event.rules:
+            self._made.put(made, one)
 
     def _opened(self, key: Opening, ref: Ref) -> None:
         if key not in self.openings and len(self.openings) >= MOST:
@@ -151,3 +165,7 @@ class Uses:
         found.last = max(found.last, ref.time)
         if len(found.refs) < EXAMPLES:
             found.refs.append(ref)
+
+
+def _short(time: str) -> str:
+    return time[:19].replace("T", " ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from compliance.events import Approved, Decided, Overridden
+from compliance.events import Approved, Decided, Overridden, Reply, Revoked
 from compliance.reading import Seen, Spoiled
 from compliance.reports.base import MOST_KEYS, OTHERS, SILENCE, Recent, Report, Rows, Table
 from execpolicy.decision import Decision
@@ -25,6 +25,7 @@ class Approvals:
     _answers: dict[tuple[str, str, str], _Answers] = field(default_factory=dict)
     _single: Rows = field(default_factory=Rows)
     _opened: Rows = field(default_factory=Rows)
+    _taken: Rows = field(default_factory=Rows)
     _unanswered: int = 0
 
     def feed(self, seen: Seen) -> None:
@@ -43,6 +44,10 @@ class Approvals:
                     event.approved_by,
                     event.until,
                     event.ticket,
+                )
+            case Revoked() as event:
+                self._taken.add(
+                    seen.record.seq, seen.record.time, event.rule, event.scope, event.by, event.path
                 )
             case _:
                 pass
@@ -69,6 +74,8 @@ class Approvals:
             event.answer.value,
             event.approver or "nobody",
             f"{event.seconds:.1f}",
+            event.scope or ("session" if event.answer is Reply.SESSION else "once"),
+            event.until,
         )
 
     def answer(self) -> Report:
@@ -87,7 +94,18 @@ class Approvals:
                 ),
                 Table(
                     name="each answer",
-                    columns=("record", "time", "user", "rule", "subject", "answer", "approver", "seconds"),
+                    columns=(
+                        "record",
+                        "time",
+                        "user",
+                        "rule",
+                        "subject",
+                        "answer",
+                        "approver",
+                        "seconds",
+                        "reach",
+                        "last day",
+                    ),
                     rows=tuple(self._single.rows),
                 ),
                 Table(
@@ -95,11 +113,17 @@ class Approvals:
                     columns=("record", "time", "rule", "approved by", "until", "ticket"),
                     rows=tuple(self._opened.rows),
                 ),
+                Table(
+                    name="lasting answers that were taken back",
+                    columns=("record", "time", "rule", "reach", "by", "file"),
+                    rows=tuple(self._taken.rows),
+                ),
             ),
             notes=(
                 f"{sum(found.count for found in self._answers.values())} answers",
                 f"{without} asks without an answer in the record",
                 *self._single.note("answers"),
                 *self._opened.note("opened calls"),
+                *self._taken.note("answers that were taken back"),
             ),
         )

@@ -24,15 +24,17 @@ from compliance.events import (
     PolicyLoaded,
     Refused,
     Reply,
+    Revoked,
     SessionStarted,
 )
 from compliance.evidence import statement
+from compliance.evidence.assemble import gather
 from compliance.evidence.catalogue import FRAMEWORKS
 from compliance.evidence.document import Cell, Grid, Heading, Stack
 from compliance.evidence.page import html, markdown
 from compliance.evidence.proofs import subtree_roots
 from compliance.merkle import consistency_ranges, inclusion_ranges, leaf_hash, roots
-from compliance.reading import find_logs
+from compliance.reading import Wanted, find_logs
 from compliance.soundness import assess
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
 
@@ -206,6 +208,21 @@ def test_a_log_that_does_not_verify_is_not_signed_as_complete(log: Path) -> None
     checked = run("verify", pack)
     assert checked.exit_code == 0, checked.output
     assert "not complete" in checked.stdout.splitlines()[-1]
+
+
+def test_lasting_answers_are_told_with_their_end(story: list[AuditEvent], write_log: Writer) -> None:
+    lasting = [
+        Approved("s", "c1", Reply.YES, "ann", scope="project", until="2027-01-31", rules=("yes-1",)),
+        Approved("s", "c1", Reply.YES, "ann", scope="user", rules=("yes-2",)),
+        Approved("s", "c3", Reply.YES, "ann", scope="once"),
+        Revoked("t", "yes-2", "user", "/r/approved.rules", "ben"),
+    ]
+    pack = gather("soc2", find_logs([write_log([*story, *lasting])]), Wanted())
+    assert [(one.rule, one.scope, one.until, one.end[21:]) for one in pack.facts.uses.standing] == [
+        ("push", "session", "", "with the session"),
+        ("", "project", "2027-01-31", ""),
+        ("", "user", "", "taken back by ben"),
+    ]
 
 
 def test_forged_times_spoil_nothing(tmp_path: Path, story: list[AuditEvent]) -> None:
