@@ -90,7 +90,7 @@ def read_override(text: str, base: Path) -> FileLayer:
     for part in reversed(path):
         value = {part: value}
     assert isinstance(value, dict)
-    reader = TableReader(base, lambda full: f"-c {full}")
+    reader = TableReader(base, lambda full: f"-c {full}", partial=True)
     layer = reader.read(value)
     for problem in reader.problems:
         where = f" in `-c {text}`" if problem.what.startswith("unknown") else f" (`-c {text}`)"

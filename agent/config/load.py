@@ -16,7 +16,7 @@ from agent.config.layers import read_file, read_override
 from agent.config.model import Settings
 from agent.config.providers import LOCAL_MODELS, choose_provider, find_key, headers_of, provider_name
 from agent.config.requirements import PLACE, read_requirements
-from agent.config.servers import McpServer
+from agent.config.servers import McpServer, merged, read_server
 from agent.config.tables import Entry, FileLayer
 from agent.config.values import Bad, Value, absolute, read_value
 from agent.errors import ConfigError, UsageError
@@ -155,10 +155,15 @@ def read_layers(flags: Flags, environ: Mapping[str, str], start: Path, requireme
 
 
 def _servers(user: FileLayer, overrides: Sequence[FileLayer]) -> tuple[McpServer, ...]:
-    found = dict(user.servers)
+    tables = dict(user.servers)
     for layer in overrides:
-        found.update(layer.servers)
-    return tuple(server for server in found.values() if server is not None)
+        for name, about in layer.servers.items():
+            tables[name] = merged(tables.get(name, {}), about)
+    found = [read_server(name, about) for name, about in tables.items()]
+    for one in found:
+        if isinstance(one, str):
+            raise ConfigError(f"{one} (`-c`)", "docs/reference/config.md lists every key")
+    return tuple(one for one in found if isinstance(one, McpServer))
 
 
 def _providers(user: FileLayer, overrides: Sequence[FileLayer]) -> dict[str, dict[str, Entry]]:

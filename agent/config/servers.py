@@ -57,8 +57,8 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 KEYS = _Table.__struct_fields__
 
 
-def read_server(name: str, about: Mapping[str, object]) -> McpServer | str | None:
-    """The server that `about` describes; None when it is switched off; a sentence that says what is wrong."""
+def unknown_key(name: str, about: Mapping[str, object]) -> str | None:
+    """A sentence that says what is wrong with the name of a server or of a key."""
     full = f"{SERVERS}.{name}"
     if not _NAME.match(name):
         return f"`{full}`: a name has at most 32 letters, digits, `-` and `_`"
@@ -66,6 +66,25 @@ def read_server(name: str, about: Mapping[str, object]) -> McpServer | str | Non
         if key not in KEYS:
             close = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.5)
             return f"unknown key `{full}.{key}`" + (f", did you mean `{close[0]}`?" if close else "")
+    return None
+
+
+def merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """Two tables of one server as one: what stands above holds, of tables in it key by key."""
+    found = dict(below)
+    for key, value in above.items():
+        before = found.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            value = {**before, **value}
+        found[key] = value
+    return found
+
+
+def read_server(name: str, about: Mapping[str, object]) -> McpServer | str | None:
+    """The server that `about` describes; None when it is switched off; a sentence that says what is wrong."""
+    full = f"{SERVERS}.{name}"
+    if wrong := unknown_key(name, about):
+        return wrong
     try:
         table = msgspec.convert(dict(about), _Table)
     except msgspec.ValidationError as error:

@@ -17,10 +17,20 @@ from agent.config.keys import (
     TRUST_LEVELS,
     Key,
 )
-from agent.config.servers import SERVERS, McpServer, read_server
+from agent.config.servers import SERVERS, read_server, unknown_key
 from agent.config.values import Bad, Value, absolute, read_value
 from execpolicy.values import field, frozen
 
+# Settings of Codex's screen and service that change nothing here, so that its clients may give them.
+OF_CODEX = (
+    "show_raw_agent_reasoning",
+    "hide_agent_reasoning",
+    "model_supports_reasoning_summaries",
+    "disable_response_storage",
+    "disable_paste_burst",
+    "check_for_update_on_startup",
+    "suppress_unstable_features_warning",
+)
 _OWN = "set it in your own config.toml"
 
 
@@ -41,7 +51,7 @@ class FileLayer:
     providers: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
     profiles: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
     profile: Entry | None = None
-    servers: Mapping[str, McpServer | None] = field(default_factory=dict)  # None: switched off
+    servers: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # as they are written
 
 
 @frozen
@@ -54,19 +64,25 @@ class Problem:
 
 
 class TableReader:
-    """Reads one table. `origin` names the place of a key; relative paths are relative to `base`."""
+    """Reads one table. `origin` names the place of a key; relative paths are relative to `base`.
 
-    def __init__(self, base: Path, origin: Callable[[str], str], *, project: bool = False) -> None:
+    `partial`: another table says the rest of what this one says of a server.
+    """
+
+    def __init__(
+        self, base: Path, origin: Callable[[str], str], *, project: bool = False, partial: bool = False
+    ) -> None:
         self.problems: list[Problem] = []
         self._base = base
         self._origin = origin
         self._project = project
+        self._partial = partial
         self._entries: dict[str, Entry] = {}
         self._trust: dict[Path, str] = {}
         self._providers: dict[str, dict[str, Entry]] = {}
         self._profiles: dict[str, dict[str, Entry]] = {}
         self._profile: Entry | None = None
-        self._servers: dict[str, McpServer | None] = {}
+        self._servers: dict[str, Mapping[str, object]] = {}
 
     def read(self, table: Mapping[str, object]) -> FileLayer:
         """What `table` says; what is wrong with it stands in `problems`."""
@@ -106,6 +122,8 @@ class TableReader:
     def _keys(self, table: Mapping[str, object], prefix: str, into: dict[str, Entry]) -> None:
         for name, raw in _flat(table, ""):
             key = BY_NAME.get(name)
+            if key is None and name in OF_CODEX and isinstance(raw, bool):
+                continue
             if key is None:
                 self._wrong(prefix + name, f"unknown key `{prefix}{name}`", nearest(name, BY_NAME))
             elif self._project and not key.project:
@@ -151,11 +169,11 @@ class TableReader:
             self._wrong(SERVERS, f"`{SERVERS}` must hold tables", f"write `[{SERVERS}.NAME]`")
             return
         for name, about in raw.items():
-            found = read_server(name, about)
+            found = unknown_key(name, about) if self._partial else read_server(name, about)
             if isinstance(found, str):
                 self._wrong(f"{SERVERS}.{name}", found, help)
             else:
-                self._servers[name] = found
+                self._servers[name] = about
 
     def _wrong(self, key: str, what: str, help: str) -> None:
         self.problems.append(Problem(key, what, help))

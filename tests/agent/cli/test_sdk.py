@@ -207,8 +207,15 @@ def test_the_sandbox_and_every_other_option(client: Client, mode: str, status: s
         "threadSource": "user",
     }
     steps: list[Step] = [respond(command(f"echo x > {more}/f")), respond(Says("Done."))]
+    config = {
+        "max_steps": 5,
+        "show_raw_agent_reasoning": True,
+        "sandbox_workspace_write": {"network_access": False},
+        "model_providers": {"unused": {"base_url": "http://127.0.0.1:9/v1", "name": "Unused"}},
+        "mcp_servers": {"idle": {"command": "true", "args": ["a b", 'c"d'], "enabled": False}},
+    }
     result, server = client.drive(
-        steps, "run", input="go", thread=thread, turn={"cyberAccessProgram": "x"}, config={"max_steps": 5}
+        steps, "run", input="go", thread=thread, turn={"cyberAccessProgram": "x"}, config=config
     )
     (item,) = (item for item in result["ok"]["items"] if item["type"] == "command_execution")
     assert item["status"] in (status, "declined" if mode == "read-only" else status)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from agent.config.load import Flags, load_settings
 from agent.config.model import Settings
+from agent.config.tables import OF_CODEX
 from agent.errors import ConfigError
 from execpolicy.decision import SandboxMode
 
@@ -208,3 +210,62 @@ def test_what_the_sandbox_may_be_is_required_of_rules_too(
     machine: Machine, required: str, most: SandboxMode
 ) -> None:
     assert machine.load(required=required).most_sandbox is most
+
+
+SPLIT = [
+    "mcp_servers.x.command=run",
+    'mcp_servers.x.args=["a"]',
+    'mcp_servers.x.env.A="1"',
+    'mcp_servers.x.env.B="2"',
+]
+
+
+@pytest.mark.parametrize("order", [SPLIT, SPLIT[::-1]], ids=["in-order", "reversed"])
+def test_a_server_may_be_given_key_by_key(tmp_path: Path, order: list[str]) -> None:
+    flags = Flags(overrides=tuple(order))
+    (server,) = load_settings(flags, {"AGENT_HOME": str(tmp_path / "home")}, tmp_path).servers
+    assert (server.name, server.command, server.args) == ("x", "run", ("a",))
+    assert dict(server.env) == {"A": "1", "B": "2"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "want"),
+    [
+        (("mcp_servers.x.enabled=false",), []),
+        (("mcp_servers.y.enabled=true",), ["x", "y"]),
+        (('mcp_servers.x.enabled_tools=["t"]',), ["x"]),
+        (('mcp_servers.z={url="http://z.example"}',), ["x", "z"]),
+    ],
+)
+def test_one_key_of_a_server_in_the_file_may_be_changed(
+    tmp_path: Path, overrides: tuple[str, ...], want: list[str]
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "config.toml").write_text(
+        '[mcp_servers.x]\ncommand = "x"\n[mcp_servers.y]\ncommand = "y"\nenabled = false\n'
+    )
+    servers = load_settings(Flags(overrides=overrides), {"AGENT_HOME": str(home)}, tmp_path).servers
+    assert [one.name for one in servers] == want
+    if overrides == ('mcp_servers.x.enabled_tools=["t"]',):
+        assert servers[0].only == ("t",)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("mcp_servers.x.comand=run", "did you mean `command`?"),
+        ('mcp_servers.x.args=["a"]', "needs either `command` or `url`"),
+        ("mcp_servers.x=5", "must hold tables"),
+        ("mcp_servers.a b.command=x", "is no key"),
+        ("show_raw_agent_reasoning=perhaps", "unknown key"),
+    ],
+)
+def test_a_server_that_is_not_whole_is_told(tmp_path: Path, override: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        load_settings(Flags(overrides=(override,)), {"AGENT_HOME": str(tmp_path / "home")}, tmp_path)
+
+
+def test_settings_of_codex_that_mean_nothing_here_are_taken(tmp_path: Path) -> None:
+    flags = Flags(overrides=tuple(f"{name}=true" for name in OF_CODEX))
+    assert load_settings(flags, {"AGENT_HOME": str(tmp_path / "home")}, tmp_path).model
