@@ -143,7 +143,7 @@ def to_ecs(record: Record, event: AuditEvent, started: SessionStarted | None) ->
             about["outcome"] = "success" if event.cosigned else "failure"
             labels |= {"witness": event.witness, "size": str(event.size)}
         case Gap():
-            about |= {"kind": "pipeline_error", "category": ["configuration"], "type": ["error"]}
+            about |= {"kind": "pipeline_error", "category": ["configuration"], "type": ["info"]}
             about |= {"reason": event.reason, "severity": 8}
             labels["gap"] = event.kind.value
         case other:
