@@ -74,6 +74,10 @@ def show_command(
     rule: Annotated[str, typer.Option(help="Decisions in which this rule spoke; * and ? match.")] = "",
     program: Annotated[str, typer.Option(help="Decisions about this program.")] = "",
     path: Annotated[str, typer.Option(help="About this file or folder; * and ? match.")] = "",
+    host: Annotated[str, typer.Option(help="About this host of the network; * and ? match.")] = "",
+    kind: Annotated[str, typer.Option(help="Of this kind: decided, approved, ran, gap, ...")] = "",
+    user: Annotated[str, typer.Option(help="Of sessions that this user started.")] = "",
+    machine: Annotated[str, typer.Option(help="Of sessions on this machine; * and ? match.")] = "",
     since: Since = "",
     until: Until = "",
     last: Annotated[int | None, typer.Option(min=1, help="Only the last N that fit.", metavar="N")] = None,
@@ -102,6 +106,10 @@ def show_command(
         rule=rule,
         program=program,
         path=path,
+        host=host,
+        kind=_kind(kind),
+        user=user,
+        machine=machine,
         since=moment_of(since, "--from"),
         until=moment_of(until, "--to"),
     )
@@ -141,7 +149,7 @@ def export_command(
     program: Annotated[str, typer.Option(help="Decisions about this program.")] = "",
     path: Annotated[str, typer.Option(help="About this file or folder; * and ? match.")] = "",
     user: Annotated[str, typer.Option(help="Of sessions of this user.")] = "",
-    host: Annotated[str, typer.Option(help="Of sessions on this machine.")] = "",
+    machine: Annotated[str, typer.Option(help="Of sessions on this machine.")] = "",
     since: Since = "",
     until: Until = "",
     on: Annotated[
@@ -178,13 +186,22 @@ def export_command(
     if on:
         more = query.follow(log.folder, query.Filter(), lambda: time.sleep(FOLLOW_SECONDS), place)
         everything = chain(everything, more)
-    for line in export(everything, Target(format.value), wanted, Whose(user, host)):
+    for line in export(everything, Target(format.value), wanted, Whose(user, machine)):
         if isinstance(line, query.Unreadable):
             bad = True
             typer.echo(f"error: {line.segment}:{line.number} is not as it was sealed", err=True)
         else:
             typer.echo(line.encode("utf-8", "replace"))
     raise typer.Exit(1 if bad else 0)
+
+
+def _kind(word: str) -> str:
+    """The kind that is meant, so that a slip of the pen is no empty answer."""
+    from compliance.codec import KINDS
+
+    if word and word not in KINDS:
+        raise typer.BadParameter(f"`{word}` is no kind: {', '.join(KINDS)}", param_hint="--kind")
+    return word
 
 
 @app.command("verify")

@@ -355,6 +355,7 @@ _KINDS: Final = {
         ],
     ),
 }
+KINDS: Final = tuple(_KINDS)
 _WORDS: Final = {shape.cls: (kind, shape) for kind, shape in _KINDS.items()}
 
 

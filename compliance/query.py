@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import fnmatch
 import shlex
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from compliance.chain import Record, canonical, read_line
-from compliance.codec import from_json
+from compliance.codec import from_json, kind_of
 from compliance.errors import RecordError
-from compliance.events import AuditEvent, Decided, Patched
+from compliance.events import AuditEvent, Connected, Decided, Patched, SessionStarted
+from compliance.search import Search, Spots, many_are_better, read, searched
 from compliance.segments import Snapshot, blocks, segment_number, snapshot
 from execpolicy.decision import Decision, Part
 
+MOST_SESSIONS: Final = 4096  # that are remembered for who started them
 _GLOB: Final = frozenset("*?[")
 
 
@@ -50,28 +52,27 @@ class Filter:
     rule: str = ""  # id of a rule that spoke; * and ? match
     program: str = ""  # name of a program that would run, or carries one that would
     path: str = ""  # of a file that is touched, or of what lies below it; * and ? match
+    host: str = ""  # that is reached, or asked for; * and ? match
+    user: str = ""  # who started the session
+    machine: str = ""  # it ran on; * and ? match
+    kind: str = ""  # as in records: decided, approved, ran, ...
     since: str = ""
     until: str = ""
 
     def needles(self) -> tuple[bytes, ...]:
         """Pieces that stand in the line of every record that fits: looked for before anything is parsed."""
-        found = []
-        if self.session:
-            found.append(b'"session":' + canonical(self.session)[:-1])
+        found = []  # what is rare comes first: it is what is looked for
         if self.call:
             found.append(b'"call":' + canonical(self.call))
+        if self.session:
+            found.append(b'"session":' + canonical(self.session)[:-1])
+        literals = [_longest_literal(text) for text in (self.rule, self.program, self.path, self.host)]
+        found += [canonical(literal)[1:-1] for literal in literals if literal]
         if self.decision is not None:
             found.append(b'"decision":"%s"' % self.decision.word.encode())
-        literals = [_longest_literal(text) for text in (self.rule, self.program, self.path)]
-        return (*found, *(canonical(literal)[1:-1] for literal in literals if literal))
-
-    def in_time(self, line: bytes) -> bool:
-        """False when the line says that it is too old or too new."""
-        if not (self.since or self.until):
-            return True
-        at = line.rfind(b'"time":"') + 8
-        time = line[at : at + 27].decode("ascii", "replace")
-        return (not self.since or time >= self.since) and (not self.until or time < self.until)
+        if self.kind:
+            found.append(b'"kind":' + canonical(self.kind))
+        return tuple(found)
 
     def holds(self, time: str, event: AuditEvent) -> bool:
         return (
@@ -83,6 +84,8 @@ class Filter:
             and (not self.rule or any(fnmatch.fnmatchcase(rule, self.rule) for rule in _rules(event)))
             and (not self.program or self.program in _programs(event))
             and (not self.path or any(_below(path, self.path) for path in _paths(event)))
+            and (not self.host or any(fnmatch.fnmatchcase(host, self.host) for host in _hosts(event)))
+            and (not self.kind or kind_of(event) == self.kind)
         )
 
 
@@ -137,6 +140,16 @@ def _paths(event: AuditEvent) -> Iterator[str]:
                 yield from part.text.split()
 
 
+def _hosts(event: AuditEvent) -> Iterator[str]:
+    if isinstance(event, Connected):
+        yield event.host
+    elif isinstance(event, Decided):
+        for part in event.verdict.parts:
+            if part.kind == "network":
+                yield part.text
+                yield part.text.rpartition("://")[2].partition(":")[0]
+
+
 def _below(path: str, wanted: str) -> bool:
     if _GLOB & set(wanted):
         return fnmatch.fnmatchcase(path, wanted)
@@ -155,26 +168,80 @@ class Place:
 
 def entries(log: Snapshot, wanted: Filter, place: Place | None = None) -> Iterator[Entry | Unreadable]:
     """The records of `log` that fit, oldest first; from `place` on, which is moved along."""
-    needles = wanted.needles()
+    people = _People(wanted)
     place = place or Place()
-    for path, size in log.parts:
-        if segment_number(path.name) < segment_number(place.segment):
-            continue
+    search = Search(wanted.needles(), wanted.since, wanted.until, sessions=people.asked)
+    parts = [part for part in log.parts if segment_number(part[0].name) >= segment_number(place.segment)]
+    many = not place.segment and search.narrow and many_are_better(log.bytes)
+    found = searched(parts, search) if many else None
+    for path, size in parts:
         if path.name != place.segment:
             place.segment, place.offset, place.line = path.name, 0, 1
-        for first, block, after in blocks(path, size, place.offset, place.line):
-            place.offset += len(block)
-            place.line = after
-            if not all(needle in block for needle in needles):
+        lines = (
+            _by_block(path, size, search, place)
+            if found is None
+            else _by_many(path, size, next(found), place)
+        )
+        for line, number in lines:
+            entry = _read(line)
+            if entry is None:
+                yield Unreadable(path.name, number())
                 continue
-            for number, line in enumerate(BytesIO(block), first):
-                if not all(needle in line for needle in needles) or not wanted.in_time(line):
-                    continue
-                entry = _read(line)
-                if entry is None:
-                    yield Unreadable(path.name, number)
-                elif wanted.holds(entry.record.time, entry.event):
-                    yield entry
+            people.learn(entry.event)
+            if wanted.holds(entry.record.time, entry.event) and people.fits(entry.event):
+                yield entry
+
+
+_Line = tuple[bytes, Callable[[], int]]  # its number is asked for only when something is wrong with it
+
+
+def _by_block(path: Path, size: int, search: Search, place: Place) -> Iterator[_Line]:
+    for first, block, after in blocks(path, size, place.offset, place.line):
+        place.offset += len(block)
+        place.line = after
+        for start, line in search.lines(block):
+            yield line, partial(_number, first, block, start)
+
+
+def _number(first: int, block: bytes, start: int) -> int:
+    return first + block.count(b"\n", 0, start)
+
+
+def _by_many(path: Path, size: int, found: Spots, place: Place) -> Iterator[_Line]:
+    place.offset, place.line = size, found.lines + 1
+    for start, line in read(path, found):
+        yield line, partial(_number_in, path, start)
+
+
+def _number_in(path: Path, start: int) -> int:
+    return 1 + sum(block.count(b"\n") for _, block, _ in blocks(path, start))
+
+
+class _People:
+    """Which sessions were started by whom, and where: told once, at their beginning."""
+
+    def __init__(self, wanted: Filter) -> None:
+        self._wanted = wanted
+        self._sessions: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def asked(self) -> bool:
+        return bool(self._wanted.user or self._wanted.machine)
+
+    def learn(self, event: AuditEvent) -> None:
+        wanted = self._wanted
+        if not (self.asked and isinstance(event, SessionStarted)):
+            return
+        self._sessions.pop(event.session, None)
+        if (not wanted.user or event.user == wanted.user) and (
+            not wanted.machine or fnmatch.fnmatchcase(event.host, wanted.machine)
+        ):
+            self._sessions[event.session] = None
+            if len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+
+    def fits(self, event: AuditEvent) -> bool:
+        return not self.asked or event.session in self._sessions
 
 
 def follow(

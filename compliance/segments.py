@@ -19,7 +19,7 @@ from compliance.errors import RecordError
 HEAD_NAME: Final = "head"
 NOTES_NAME: Final = "checkpoints.jsonl"
 HEAD_BYTES: Final = 512  # fixed, so that one small write in place replaces it
-BLOCK: Final = 128 * 1024
+BLOCK: Final = 256 * 1024
 MOST_LINE: Final = 4 * 1024 * 1024  # no record is longer
 _NAME: Final = re.compile(r"records-([0-9]{12})\.jsonl")
 

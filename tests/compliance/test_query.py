@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from compliance.events import AuditEvent, Decided, Outcome, Patched, Refused, SessionStarted
+from compliance.events import (
+    AuditEvent,
+    Connected,
+    Decided,
+    LinkEnd,
+    Outcome,
+    Patched,
+    Refused,
+    SessionStarted,
+)
 from compliance.log import AuditLog
 from compliance.query import Entry, Filter, Place, Unreadable, entries, follow, last
 from compliance.segments import snapshot
@@ -124,3 +133,59 @@ def test_what_is_still_to_come_is_followed(tmp_path: Path) -> None:
     seqs = [entry.record.seq for entry in itertools.islice(found, 9) if isinstance(entry, Entry)]
     assert seqs == list(range(2, 11))
     log.close()
+
+
+def test_by_user_machine_host_and_kind(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path)
+    for user, machine in (("ann", "box-1"), ("bo", "box-2")):
+        log.record(SessionStarted(f"s-{user}", "1", "m", "/", "/", "read-only", "user", user, machine))
+        log.record(Refused(f"s-{user}", "c", "no"))
+        for host in ("api.example.com", "example.com"):
+            log.record(
+                Connected(
+                    f"s-{user}", "c", host, 443, "https", "", "deny", (), LinkEnd.REFUSED, "no", 0, 0, 0.0
+                )
+            )
+    log.close()
+
+    def seqs(wanted: Filter) -> list[int]:
+        return [one.record.seq for one in entries(snapshot(tmp_path), wanted) if isinstance(one, Entry)]
+
+    assert seqs(Filter(user="bo")) == [5, 6, 7, 8]
+    assert seqs(Filter(machine="box-*", kind="refused")) == [2, 6]
+    assert seqs(Filter(user="ann", host="*.example.com")) == [3]
+    assert seqs(Filter(host="example.com")) == [4, 8]
+    assert seqs(Filter(kind="session_started", since="2000", until="2100")) == [1, 5]
+    assert seqs(Filter(user="nobody")) == []
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(call="c17"),
+        Filter(decision=Decision.DENY),
+        Filter(program="ls"),
+        Filter(since="2000"),
+        Filter(since="2100"),
+        Filter(session="s"),
+    ],
+)
+def test_several_processes_find_what_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Filter
+) -> None:
+    log = AuditLog(tmp_path, segment_bytes=6000)
+    for number in range(60):
+        log.record(decided(f"c{number}", f"ls {number}", Decision(number % 3)))
+    log.close()
+    first = min(tmp_path.glob("records-*"))
+    first.write_bytes(first.read_bytes().replace(b"ls 3", b"ls 4", 1))
+    alone = list(entries(snapshot(tmp_path), wanted))
+    monkeypatch.setattr("compliance.query.many_are_better", lambda size: True)
+    place = Place()
+    together = list(entries(snapshot(tmp_path), wanted, place))
+    assert together == alone
+    log = AuditLog(tmp_path, segment_bytes=6000)
+    log.record(Refused("s", "later", "no"))
+    log.close()
+    later = list(entries(snapshot(tmp_path), Filter(call="later"), place))
+    assert [one.event for one in later if isinstance(one, Entry)] == [Refused("s", "later", "no")]
