@@ -41,7 +41,7 @@ def report_command(
     until: Until = "",
     session: Annotated[str, typer.Option(help="Of this session; a beginning of its id is enough.")] = "",
     user: Annotated[str, typer.Option(help="Of sessions of this user.")] = "",
-    host: Annotated[str, typer.Option(help="Of sessions on this machine.")] = "",
+    host: Annotated[str, typer.Option("--host", "--machine", help="Of sessions on this machine.")] = "",
     rule: Annotated[str, typer.Option(help="About calls in which this rule spoke; * and ? match.")] = "",
     rules: RuleFiles = None,
     profile: Annotated[str, typer.Option(help="Compare with the rules of this shipped profile.")] = "",

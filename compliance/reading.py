@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from compliance.chain import Record, read_line
+from compliance.chain import Record, canonical, read_line
 from compliance.codec import from_json
 from compliance.errors import RecordError
 from compliance.events import AuditEvent, Decided, Overridden, PolicyFile, PolicyLoaded, SessionStarted
-from compliance.query import Filter
 from compliance.segments import HEAD_NAME, NOTES_NAME, Snapshot, blocks, segments, snapshot
 
 MOST_SESSIONS: Final = 4096
@@ -140,13 +139,12 @@ class Scenes:
 
 def read(logs: Sequence[Log], wanted: Wanted) -> Iterator[Seen | Spoiled]:
     """What is wanted of each log, log by log, oldest first. RecordError when a log cannot be read."""
-    quick = Filter(session=wanted.session, since=wanted.since, until=wanted.until)
-    needles = quick.needles()
+    needle = b'"session":' + canonical(wanted.session)[:-1] if wanted.session else b""
     for log in logs:
         scenes = Scenes()
         calls: OrderedDict[tuple[str, str], None] = OrderedDict()
         for segment, number, line in _lines(log):
-            inside = quick.in_time(line) and all(needle in line for needle in needles)
+            inside = needle in line and _in_time(line, wanted)
             if not inside and not any(kind in line for kind in _SCENES):
                 continue
             read = _read(line)
@@ -157,11 +155,27 @@ def read(logs: Sequence[Log], wanted: Wanted) -> Iterator[Seen | Spoiled]:
             record, event = read
             scene = scenes.after(event)
             if (
-                quick.holds(record.time, event)
+                _holds(record.time, event, wanted)
                 and _of(scene, event, wanted)
                 and _about(event, wanted.rule, calls)
             ):
                 yield Seen(log, record, event, scene)
+
+
+def _in_time(line: bytes, wanted: Wanted) -> bool:
+    """False when the line itself says that it is too old or too new."""
+    if not (wanted.since or wanted.until):
+        return True
+    at = line.rfind(b'"time":"') + 8
+    return _during(line[at : at + 27].decode("ascii", "replace"), wanted)
+
+
+def _during(time: str, wanted: Wanted) -> bool:
+    return (not wanted.since or time >= wanted.since) and (not wanted.until or time < wanted.until)
+
+
+def _holds(time: str, event: AuditEvent, wanted: Wanted) -> bool:
+    return _during(time, wanted) and event.session.startswith(wanted.session)
 
 
 def _lines(log: Log) -> Iterator[tuple[str, int, bytes]]:
