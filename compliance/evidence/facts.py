@@ -233,7 +233,7 @@ class Facts:
         deny, ask = self.decided[Decision.DENY], self.decided[Decision.ASK]
         unwritten = self.gaps[GapKind.UNWRITTEN]
         return {
-            "log": f"records were made, from {self.first or 'no time'} to {self.last or 'no time'}",
+            "log": f"records were made, from {self.first[:19] or 'no time'} to {self.last[:19] or 'no time'}",
             "decisions": f"calls were judged before they ran: {deny} denied, {ask} asked about",
             "denials": "calls did not run, each recorded with its reason",
             "asks": "calls waited for an answer",

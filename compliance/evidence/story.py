@@ -205,8 +205,8 @@ def _openings(pack: Pack) -> list[tuple[str | int | Cell, ...]]:
             opening.until,
             opening.ticket or "none",
             found.calls,
-            found.first[:19],
-            found.last[:19],
+            _short(found.first),
+            _short(found.last),
             _refs(tuple(found.refs)),
         )
         for opening, found in sorted(
