@@ -12,9 +12,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -299,18 +298,17 @@ def _known(sessions: dict[str, tuple[str, str]], session: str) -> SessionStarted
 
 def _merged(batch: Sequence[JsonObject]) -> JsonObject:
     """One request of many; neighbours of one resource share it."""
-    found: list[JsonObject] = []
-    resources = [request["resourceLogs"][0] for request in batch]  # type: ignore[index,call-overload]
-    for before, one in pairwise([None, *resources]):
-        same = before is not None and _apart(before) == _apart(one)
-        if same:
-            target = found[-1]["scopeLogs"][0]["logRecords"]  # type: ignore[index,call-overload]
-            target += one["scopeLogs"][0]["logRecords"]
-        else:
-            found.append(one)
-    return {"resourceLogs": list(found)}
+    found: list[Any] = []
+    for request in batch:
+        one: Any = request["resourceLogs"]
+        for resource in one:
+            (inner,) = resource["scopeLogs"]
+            if not found or _apart(found[-1]) != _apart(resource):
+                found.append({**resource, "scopeLogs": [{**inner, "logRecords": []}]})
+            found[-1]["scopeLogs"][0]["logRecords"] += inner["logRecords"]
+    return {"resourceLogs": found}
 
 
-def _apart(resource: JsonObject) -> tuple[object, object]:
+def _apart(resource: Any) -> tuple[object, object]:
     """What has to be equal to share it."""
-    return resource["resource"], resource["scopeLogs"][0]["scope"]  # type: ignore[index,call-overload]
+    return resource["resource"], resource["scopeLogs"][0]["scope"]
