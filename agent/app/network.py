@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -17,6 +18,7 @@ from agent.protocol.items import JsonObject
 from agent.protocol.verdicts import reason, way_out
 from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools.approval import Answered, ApprovalDesk
+from agent.tools.asks import for_a_person
 from agent.tools.base import Emit, UseTool
 from agent.tools.judgement import Judgement
 from compliance import events as audit
@@ -30,6 +32,7 @@ from execpolicy.engine.judge import names_exactly
 from execpolicy.engine.policy import Policy
 
 TOOL = "network"
+_FRESH_SECONDS = 0.5
 _REPLIES = {
     Answer.YES: audit.Reply.YES,
     Answer.SESSION: audit.Reply.SESSION,
@@ -49,10 +52,11 @@ class Rules:
         self._policy = policy
         self._context = context
         self._free = free
+        self._moment: tuple[float, CheckContext] | None = None
 
     def judge(self, target: Target) -> Ruling:
         try:
-            policy, context = self._policy(), self._context()
+            policy, context = self._policy(), self._facts()
             about = (target.host, target.port, target.protocol, policy, context)
             verdict = check_host(*about)
             exact = names_exactly(policy, target.host, target.port, target.protocol, context)
@@ -62,6 +66,13 @@ class Rules:
                 reason=f"it could not be judged ({type(error).__name__}: {error})",
             )
         return self._ruling(verdict, exact=exact)
+
+    def _facts(self) -> CheckContext:
+        """The facts of this moment, or of one just before: to gather them takes longer than to judge."""
+        now = time.monotonic()
+        if self._moment is None or now - self._moment[0] > _FRESH_SECONDS:
+            self._moment = now, self._context()
+        return self._moment[1]
 
     def _ruling(self, verdict: Verdict, *, exact: bool) -> Ruling:
         decision = verdict.decision
@@ -120,7 +131,7 @@ class AskedRules(Rules):
             cast("JsonObject", explain.to_json(verdict)),
             self._spec,
             kinds=frozenset({Ask.NETWORK}),
-            person_only=True,
+            person_only=for_a_person(self._policy(), verdict),
         )
         answered = await self._desk.ask(self._call_id, TOOL, request, judgement)
         try:
