@@ -120,11 +120,11 @@ def advance(folder: Path) -> Signed | None:
             return None
         checkpoint = Checkpoint(signer.verifier.name, tree.size, tree.root())
         note = signer.sign(checkpoint.text())
-        _replace(folder / VKEY_NAME, f"{signer.verifier}\n".encode())
+        replace_file(folder / VKEY_NAME, f"{signer.verifier}\n".encode())
         os.write(notes, msgspec.json.encode(_Line(note)) + b"\n")
         os.fsync(notes)
         state = _State(tree.size, [peak.hex() for peak in tree.peaks], *place)
-        _replace(folder / STATE_NAME, msgspec.json.encode(state))
+        replace_file(folder / STATE_NAME, msgspec.json.encode(state))
         return Signed(checkpoint, note)
 
 
@@ -172,7 +172,8 @@ def _held(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """All of it or nothing."""
     draft = path.with_name(path.name + ".new")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

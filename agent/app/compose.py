@@ -58,7 +58,7 @@ from compliance.errors import AuditError
 from compliance.log import AuditLog, Effort
 from compliance.otel.telemetry import Telemetry, telemetry_from_environment
 from compliance.redact import Redactor
-from compliance.signing import Checkpointer, checkpointer
+from compliance.signing import Checkpointer, NamedWitness, checkpointer
 from compliance.sink import AuditSink, FanOut
 from execpolicy.bundle.session import temp_folders
 from execpolicy.decision import Decision, SandboxMode
@@ -348,6 +348,8 @@ def _record(
             emit(Warned(f"not all is recorded: {record.trouble}", "`agent audit verify` lists the gaps"))
         if signing is not None and signing.trouble:
             emit(Warned(f"the audit log is not signed: {signing.trouble}", "see `agent audit verify`"))
+        if signing is not None and signing.unwitnessed:
+            emit(Warned(f"the audit log is not witnessed: {signing.unwitnessed}", "see `audit.witness`"))
 
     record: AuditLog | None = None
     signing: Checkpointer | None = None
@@ -368,7 +370,8 @@ def _record(
     try:
         effort = Effort(settings.audit_mode)
         record = AuditLog(settings.audit, effort=effort, quota_bytes=settings.audit_bytes)
-        signing = checkpointer(settings.audit)
+        named = NamedWitness(settings.audit_witness, settings.audit_witness_key)
+        signing = checkpointer(settings.audit, named if named.url else None)
         watching = (one for one in (telemetry, signing) if one is not None)
         sink = FanOut(hide.event, record, *watching)
         stack.callback(sink.close)

@@ -360,6 +360,18 @@ KEYS = (
         about="quota of the audit record; unset: none",
     ),
     Key(
+        name="audit.witness",
+        field="audit_witness",
+        kind=Kind.TEXT,
+        about="address of the witness that is to cosign the audit record at each checkpoint; unset: none",
+    ),
+    Key(
+        name="audit.witness_key",
+        field="audit_witness_key",
+        kind=Kind.TEXT,
+        about="public key of that witness, as `agent audit witness serve` prints it",
+    ),
+    Key(
         name="redact.output",
         field="redact_output",
         kind=Kind.CHOICE,

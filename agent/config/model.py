@@ -85,6 +85,8 @@ class Settings:
 
     audit_mode: str = "required"
     audit_bytes: int = 0  # quota of the audit record; 0: none
+    audit_witness: str = ""  # address of the witness of the audit record
+    audit_witness_key: str = ""
     redact_output: str = "terminal"  # terminal | all: where secrets are masked beside records and exports
 
     servers: tuple[McpServer, ...] = ()  # MCP servers whose tools the model gets

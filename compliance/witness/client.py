@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import http.client
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
-from compliance.checkpoint import Signed, leaves
-from compliance.cosign import Witness
+from compliance.checkpoint import Signed, leaves, replace_file
+from compliance.cosign import Witness, read_witness
+from compliance.errors import ComplianceError
 from compliance.merkle import consistency_ranges, leaf_hash, roots
 from compliance.note import SealError, read_checkpoint
-from compliance.segments import Snapshot
+from compliance.segments import Snapshot, snapshot
 from compliance.witness.memory import Answer
 from compliance.witness.request import write_request
 
+COSIGNED_NAME: Final = "cosigned.note"  # in the folder of the log: the last that the witness cosigned
 SECONDS: Final = 10.0
 _MOST_ANSWER: Final = 64 * 1024
 
 
-def send(log: Snapshot, signed: Signed, url: str, witness: Witness) -> str:
+def cosign(folder: Path, signed: Signed, url: str, key: str, seconds: float) -> str:
+    """Have `signed` cosigned within `seconds` and keep the note beside the log: why it was not, or nothing."""
+    if not url.startswith(("https://", "http://")):
+        return f"`{url}` is no http or https address"
+    try:
+        note = send(snapshot(folder), signed, url, read_witness(key), seconds)
+        replace_file(folder / COSIGNED_NAME, note.encode())
+    except (ComplianceError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def send(log: Snapshot, signed: Signed, url: str, witness: Witness, seconds: float = SECONDS) -> str:
     """Have the last checkpoint of `log` cosigned: the note with the cosignature. SealError when it is refused."""
-    answer = _post(url, write_request(0, (), signed.note))
+    deadline = time.monotonic() + seconds
+    answer = _post(url, write_request(0, (), signed.note), deadline)
     size = answer.body.strip()
     if answer.status == 409 and size.isascii() and size.isdecimal():
         old = int(size)
@@ -33,7 +50,8 @@ def send(log: Snapshot, signed: Signed, url: str, witness: Witness) -> str:
                 f"the witness knows {old} records of this log, and it has {signed.checkpoint.size}",
                 "the log was cut or replaced: see `agent audit verify --witness`",
             )
-        answer = _post(url, write_request(old, _growth(log, old, signed.checkpoint.size), signed.note))
+        proof = _growth(log, old, signed.checkpoint.size)
+        answer = _post(url, write_request(old, proof, signed.note), deadline)
     if answer.status != 200:
         raise SealError(
             f"the witness does not cosign ({answer.status}): {_line(answer.body)}",
@@ -59,7 +77,8 @@ def latest(url: str, origin: str, witness: Witness) -> Signed | None:
     SealError when it cannot be reached, or says what it did not sign.
     """
     query = urllib.parse.urlencode({"origin": origin})
-    answer = _ask(urllib.request.Request(f"{url.rstrip('/')}/checkpoint?{query}"))
+    request = urllib.request.Request(f"{url.rstrip('/')}/checkpoint?{query}")
+    answer = _ask(request, time.monotonic() + SECONDS)
     if answer.status == 404:
         return None
     if answer.status != 200:
@@ -75,23 +94,39 @@ def cosigned(note: str, witness: Witness) -> Signed:
     return Signed(checkpoint, note)
 
 
-def _post(url: str, body: str) -> Answer:
+def _post(url: str, body: str, deadline: float) -> Answer:
     headers = {"Content-Type": "text/plain; charset=utf-8"}
     where = f"{url.rstrip('/')}/add-checkpoint"
-    return _ask(urllib.request.Request(where, body.encode(), headers, method="POST"))
+    return _ask(urllib.request.Request(where, body.encode(), headers, method="POST"), deadline)
 
 
-def _ask(request: urllib.request.Request) -> Answer:
+def _ask(request: urllib.request.Request, deadline: float) -> Answer:
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-            return Answer(answer.status, answer.read(_MOST_ANSWER).decode("utf-8", "replace"))
+        with urllib.request.urlopen(request, timeout=_left(deadline)) as answer:
+            return Answer(answer.status, _body(answer, deadline))
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, error.read(_MOST_ANSWER).decode("utf-8", "replace"))
-    except (OSError, http.client.HTTPException) as error:
+            return Answer(error.code, _body(error, deadline))
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise SealError(
             f"the witness at `{request.host}` does not answer: {error}", "is it running?"
         ) from error
+
+
+def _body(answer: http.client.HTTPResponse | urllib.error.HTTPError, deadline: float) -> str:
+    """However slowly it comes."""
+    data = b""
+    while len(data) < _MOST_ANSWER and (piece := answer.read1(4096)):
+        data += piece
+        _left(deadline)
+    return data.decode("utf-8", "replace")
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("it takes too long")
+    return left
 
 
 def _line(text: str) -> str:
