@@ -42,6 +42,27 @@ def as_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
+_DROPPED: Final = re.compile(r"\\\\\r?\n|[\"'`\\\u00ad\u200b-\u200f\u2060\ufeff]")
+
+
+def unquoted(text: str) -> tuple[str, array[int]] | None:
+    """`text` as a shell puts it together: no quotes, no escapes, no invisible characters; and where each
+    character of it comes from. None where that is the text itself."""
+    if not (_DROPPED.search(text) or "%" in text or "&#" in text):
+        return None
+    undone, origin = _traced(text) if _ESCAPE.search(text) else (text, None)
+    pieces: list[str] = []
+    starts = array("l")
+    at = 0
+    for dropped in _DROPPED.finditer(undone):
+        pieces.append(undone[at : dropped.start()])
+        starts.extend(range(at, dropped.start()))
+        at = dropped.end()
+    pieces.append(undone[at:])
+    starts.extend(range(at, len(undone) + 1))
+    return "".join(pieces), starts if origin is None else array("l", [origin[one] for one in starts])
+
+
 class Known:
     """Values, and what stands for one of them in a text."""
 

@@ -59,9 +59,11 @@ def read_keys(folder: Path) -> list[MaskKey]:
         return []
     except OSError as error:
         raise AuditError(f"cannot read `{path}`: {error.strerror}", "run as its owner") from error
-    with open(handle, "rb") as file:
+    try:
         _private(handle, path)
-        data = file.read(MOST_KEPT * 128 + 1)
+        data = os.read(handle, MOST_KEPT * 128)
+    finally:
+        os.close(handle)
     return list(_keys(data, path))
 
 

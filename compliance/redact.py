@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from operator import attrgetter
@@ -17,8 +18,17 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 from compliance.codec import to_json
 from compliance.events import AuditEvent, Decided, LookedUp
-from compliance.known import LEAST_PIECE, Known, as_bytes
-from compliance.secrets import HINTS, LEAST_VALUE, MARK, NAME_HINTS, Found, find_secrets, is_secret_name
+from compliance.known import LEAST_PIECE, Known, as_bytes, unquoted
+from compliance.secrets import (
+    HINTS,
+    LEAST_VALUE,
+    MARK,
+    NAME_HINTS,
+    Found,
+    find_secrets,
+    find_tokens,
+    is_secret_name,
+)
 from execpolicy import values
 
 T = TypeVar("T")
@@ -27,6 +37,9 @@ MOST_CLEAR: Final = 4096  # texts that are remembered to hold no secret
 LONGEST_CLEAR: Final = 2000
 DIGEST: Final = 12  # characters of a keyed digest that a marker shows
 _HINTS: Final = tuple(dict.fromkeys((*NAME_HINTS, *HINTS)))
+_SPLIT: Final = re.compile(  # a word that is put together, so that no hint need stand in the text
+    r"""[A-Za-z0-9_]["'`\\]+[A-Za-z0-9_]|%[0-9A-Fa-f]{2}|\\[xu0-3]|[\u00ad\u200b-\u200f\u2060\ufeff]"""
+)
 _KEPT: Final = frozenset(
     {"masked", "mask_key", "args_hmac", "call", "call_id", "session", "thread_id", "turn_id", "digest"}
     | {"output_sha256", "sha256", "layer", "rule_id", "policy", "situation"}
@@ -136,6 +149,8 @@ class Redactor:
         lower = text.lower()
         if any(hint in lower for hint in _HINTS):
             return True
+        if _SPLIT.search(text):
+            return True
         return (self._masks is not None and self._masks.may(text, lower)) or self._known.may(text)
 
     def _remember_clear(self, texts: list[str]) -> None:
@@ -149,7 +164,19 @@ class Redactor:
         found = [one for one in find_secrets(text, lower) if MARK not in text[one.start : one.end]]
         if self._masks is not None and (tool is not None or self._masks.may(text, lower)):
             found += [Found(one.start, one.end, one.mask) for one in self._masks.find(text, tool, server)]
+        found += self._put_together(text)
         return found + [one for one, _ in self._known.find(text)]
+
+    def _put_together(self, text: str) -> Iterator[Found]:
+        """Tokens that quotes, escapes or invisible characters split."""
+        view = unquoted(text)
+        if view is None:
+            return
+        whole, starts = view
+        for one in find_tokens(whole, whole.lower()):
+            start, end = starts[one.start], starts[one.end - 1] + 1
+            if end - start != one.end - one.start:
+                yield Found(start, max(end, starts[one.end]) if one.end == len(whole) else end, one.kind)
 
     def _cleaned(self, value: T, strings: list[str], tool: str | None, server: str | None) -> T:
         found = {text: self.find(text, tool, server) for text in strings}

@@ -12,7 +12,7 @@ LEAST_VALUE: Final = 6  # shorter values stand in too many innocent texts
 MARK: Final = "[masked:"
 
 _WORDS: Final = (
-    r"(?:pass(?:word|wd|phrase|code)?|pwd|secrets?|tokens?|api[_-]?keys?|apikeys?|access[_-]?keys?"
+    r"(?:pass(?:word|wd|phrase|code)?|pwd|pw|otp|secrets?|tokens?|api[_-]?keys?|apikeys?|access[_-]?keys?"
     r"|private[_-]?keys?|secret[_-]?keys?|auth(?:orization)?|credentials?|creds?|cookies?|session[_-]?key"
     r"|signing[_-]?key|encryption[_-]?key|master[_-]?key|webhook[_-]?url|dsn|connection[_-]?string|pat)"
 )
@@ -22,7 +22,7 @@ _SECRET_NAME: Final = re.compile(
 )
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NOT_SECRET: Final = re.compile(
-    r"^(?:old)?pwd$|_sock$|^xauthority$|(?:max|min|num|count|n|total|input|output|completion|prompt)[_-]?tokens$"
+    r"_sock$|^xauthority$|(?:max|min|num|count|n|total|input|output|completion|prompt)[_-]?tokens$"
     r"|tokens?[_-](?:count|limit|type|url|uri|endpoint|name|id|file|path|ttl|expiry|budget)$"
     r"|(?:key|password|secret|auth|credentials?)[_-](?:file|path|type|name|length|method|mode|policy|url|id)$"
     r"|^(?:primary|foreign|public|partition|sort|cache|host)[_-]?key$",
@@ -132,13 +132,75 @@ SHAPES: Final = (
         "mysql mariadb sshpass",
         r"\b(?:mysql|mariadb)\w*[-\w]*\s(?:[^\n;|&]{0,300}?\s)?-p(?P<secret>[^\s\"';|&]+)",
     ),
+    _shape(
+        "cut",  # a token that was cut at the end of a text, or where some of it was left out
+        "ghp_ gho_ ghs_ github_pat_ glpat- sk- xox npm_ pypi- hf_ akia aiza _live_ hvs.",
+        r"(?:gh[pousr]_|github_pat_|glpat-|\bsk-|xox[abp]-|\bnpm_|\bpypi-|\bhf_|\bAKIA|\bAIza|sk_live_|\bhvs\.)"
+        r"(?=[A-Za-z_-]{0,40}\d)[A-Za-z0-9_-]{4,}(?=…|\.\.\.|\n\[\.\.\.|\Z)",
+    ),
+    _shape("github", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_(?=[A-Za-z]{0,40}\d)[A-Za-z0-9]{10,}"),
+    _shape(
+        "element",
+        "</",
+        r"<(?P<name>[A-Za-z][\w:.-]{1,80})>\s{0,4}(?P<secret>[^<\s][^<]{0,4000})</",
+    ),
+    _shape(
+        "pair",  # a name and a value that each have a key of their own
+        "value",
+        r"(?:name|key)\\?[\"']?\s{0,4}[:=]\s{0,4}\\?[\"']?(?P<name>[A-Za-z_][\w.-]{1,80})\\?[\"']?[\s,]{1,40}"
+        r"\\?[\"']?value\\?[\"']?\s{0,4}[:=]\s{0,4}\\?[\"']?(?P<secret>[^\s\"'\\,}<]{1,4000})",
+        _ANY_CASE,
+    ),
+    _shape(
+        "listed",  # ["--token", "X"]
+        "\"- '-",
+        r"\\?[\"'](?P<name>--?[A-Za-z][\w.-]{1,80})\\?[\"']\s{0,4},\s{0,4}\\?[\"'](?P<secret>[^\"'\\\n]{1,4000})",
+    ),
+    _shape(
+        "standard-input",
+        "-stdin --with-token sudo chpasswd --passphrase-fd",
+        r"\b(?:echo|printf)\s{1,4}(?:-\w{1,8}\s{1,4}|[\"']?%s(?:\\n)?[\"']?\s{1,4}){0,4}"
+        r"(?P<secret>[^|;&\n]{1,300}?)\s{0,4}\|[^|;&\n]{0,200}"
+        r"(?:-stdin|--with-token|\bsudo\b[^|;&\n]{0,80}\s-S\b|\bchpasswd|--passphrase-fd)",
+    ),
+    _shape(
+        "standard-input",
+        "-stdin --with-token sudo chpasswd --passphrase-fd",
+        r"(?:-stdin|--with-token|\bsudo\b[^|;&\n]{0,80}\s-S|\bchpasswd|--passphrase-fd)[^|;&\n]{0,80}<<<\s{0,4}(?P<secret>\S+)",
+    ),
+    _shape(
+        "told",
+        "word phrase passcode token secret key credential",
+        r"\b(?:password|passphrase|passcode|token|secret|api[ _-]?key|access[ _-]?key|credential)s?"
+        r"\s{1,4}is:?\s{1,4}[\"'`]?"
+        r"(?P<secret>(?=[^\s\"'`]{0,200}\d)[^\s\"'`]{6,})",
+        _ANY_CASE,
+    ),
     _shape("netrc", "login", r"\blogin\s{1,4}\S{1,200}\s{1,4}password\s{1,4}(?P<secret>\S+)"),
     _shape("password-option", "sshpass", r"\bsshpass\s+-p\s*[\"']?(?P<secret>[^\s\"']+)"),
+)
+_TOKENS: Final = frozenset(
+    {
+        "age-key",
+        "jwt",
+        "github",
+        "gitlab",
+        "api-key",
+        "aws",
+        "slack",
+        "google",
+        "stripe",
+        "pypi",
+        "huggingface",
+    }
+    | {"sendgrid", "digitalocean", "vault", "telegram"}
 )
 HINTS: Final = tuple(dict.fromkeys(hint for shape in SHAPES for hint in shape.hints))
 NAME_HINTS: Final = (
     "pass",
     "pwd",
+    "pw",
+    "otp",
     "secret",
     "token",
     "key",
@@ -179,6 +241,8 @@ class Found:
 def is_secret_name(name: str) -> bool:
     """Whether a variable, option or key of this name holds a secret."""
     bare = _CAMEL.sub("_", name.strip("-"))
+    if bare in ("PWD", "OLDPWD"):
+        return False
     return _SECRET_NAME.search(bare) is not None and _NOT_SECRET.search(bare) is None
 
 
@@ -210,10 +274,19 @@ def find_secrets(text: str, lower: str) -> Iterator[Found]:
         if any(hint in lower for hint in shape.hints):
             for match in shape.pattern.finditer(text):
                 start, end = match.span("secret" if match.re.groups and match["secret"] is not None else 0)
-                if _plausible(shape.kind, text[start:end]):
+                name = match["name"] if "name" in match.re.groupindex else ""
+                if _plausible(shape.kind, text[start:end]) and (not name or is_secret_name(name)):
                     yield Found(start, end, shape.kind)
     if any(hint in lower for hint in NAME_HINTS):
         yield from _assigned(text)
+
+
+def find_tokens(text: str, lower: str) -> Iterator[Found]:
+    """Those secrets that their own form tells, whatever stands around them."""
+    for shape in SHAPES:
+        if shape.kind in _TOKENS and any(hint in lower for hint in shape.hints):
+            for match in shape.pattern.finditer(text):
+                yield Found(*match.span(), shape.kind)
 
 
 def _plausible(kind: str, secret: str) -> bool:
@@ -247,6 +320,8 @@ def _assigned(text: str) -> Iterator[Found]:
 def _holds_secret(name: str, sep: str, value: str, *, quoted: bool) -> bool:
     """Whether what stands behind a secret's name is the secret, and not a word of prose or of a program."""
     if not value or value.startswith((MARK, "$", "%", "<", ":")) or value.lower() in _HARMLESS:
+        return False
+    if name.lower() == "pwd" and value[0] in "/.~":
         return False
     has_digit = any(char.isdigit() for char in value)
     if not sep.strip() and not name.startswith("-"):  # `config set api_key VALUE`

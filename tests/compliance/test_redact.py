@@ -246,7 +246,19 @@ def test_values_of_secret_variables_are_taken_from_an_environment() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "token=", "-----BEGIN PRIVATE KEY-----", "https://a:", "'\"\\", "--key ", "mysql -", "eyJ."],
+    [
+        *("a", "token=", "-----BEGIN PRIVATE KEY-----", "https://a:", "'\"\\", "--key ", "mysql -", "eyJ."),
+        *(
+            "echo sudo ",
+            "echo -n -stdin ",
+            "name: a, value: ",
+            "password is ",
+            "'-a', ",
+            "<a>b",
+            "\\x41",
+            "a'b",
+        ),
+    ],
 )
 def test_time_grows_with_the_text_only(piece: str) -> None:
     start = time.perf_counter()
