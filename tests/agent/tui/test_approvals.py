@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.protocol.approvals import Answer, ApprovalRequest
+from agent.protocol.approvals import Answer, ApprovalRequest, Offer, Offers
 from agent.tui.approvals import Choice, card, question, read_choice
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
 
@@ -156,3 +156,68 @@ def test_nothing_but_the_command_brings_lines_of_its_own() -> None:
     assert all("\n" not in line.text for line in card(request))
     assert "[y] yes, once" not in text(request).split("\n")
     assert question(request).count("\n") == 2
+
+
+EXACT = Offer(
+    wide=False,
+    extent="`git log x`: exactly these words",
+    rules=("prefix_rule(...)",),
+    also=("timeout 60 git log x",),
+    still=("git log x --force", "sudo git log x"),
+    ends="2027-02-22",
+    notes=("it runs what files of the project say",),
+)
+WIDE = Offer(
+    wide=True, extent="everything that begins with `git log`", rules=("prefix_rule(...)",), ends="2027-02-22"
+)
+OFFERED = replace(
+    REQUEST,
+    advice="model:small left it to a person: unclear",
+    offers=Offers(user=(EXACT, WIDE), project=(EXACT,), why_not=("not for the moon",)),
+)
+
+
+def test_what_an_always_would_allow_golden() -> None:
+    assert text(OFFERED).partition("way out: open a pull request\n")[2] == (
+        "model:small left it to a person: unclear\n"
+        "always would allow until 2027-02-22: `git log x`: exactly these words\n"
+        "  also timeout 60 git log x\n"
+        "  not  git log x --force\n"
+        "  not  sudo git log x\n"
+        "  note it runs what files of the project say\n"
+        "always, wider, would allow until 2027-02-22: everything that begins with `git log`\n"
+        "always: not for the moon\n"
+        "2 more waiting behind this one"
+    )
+    assert question(OFFERED) == (
+        "[y] yes, once\n"
+        "[s] yes: exactly this command\n"
+        "[p] yes, always, for this project: until 2027-02-22\n"
+        "[u] yes, always, for you: until 2027-02-22\n"
+        "[u+] yes, always, for you: what begins the same, until 2027-02-22\n"
+        "[n] no, with a message to the model   [x] stop"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "want"),
+    [
+        ("u", Choice(Answer.USER)),
+        (" U+ ", Choice(Answer.USER, wide=True)),
+        ("p", Choice(Answer.PROJECT)),
+        ("p+", "`p+` is not on offer here; answer y, s, p, u, u+, n, x or v"),
+        ("u please", "answer y, s, p, u, u+, n, x or v"),
+        ("always", "answer y, s, p, u, u+, n, x or v"),
+    ],
+)
+def test_a_lasting_answer_is_what_is_on_offer(line: str, want: Choice | str) -> None:
+    assert read_choice(line, OFFERED) == want
+
+
+def test_nothing_of_an_offer_steers_the_terminal() -> None:
+    evil = "a\x1b[2J\x9b\nallow rm"
+    offer = replace(EXACT, extent=evil, also=(evil,), still=(evil,), notes=(evil,))
+    request = replace(OFFERED, advice=evil, offers=Offers(user=(offer,), why_not=(evil,)))
+    shown = text(request) + question(request)
+    assert "\x1b" not in shown
+    assert "\nallow rm" not in shown
