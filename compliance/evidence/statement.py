@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "urn:policy-agent:evidence-pack:1"
 MOST_FILES: Final = 100_000
+MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 class PackError(ComplianceError):
@@ -121,7 +123,8 @@ def check_pack(folder: Path, trusted: Verifier | None) -> Checked:
         elif _digest(there[name]) != wanted[name]:
             wrong.append(f"{name}: changed")
     proofs = 0
-    for name in sorted(set(wanted) & set(there)):
+    sound = [name for name in sorted(wanted) if name in there and _digest(there[name]) == wanted[name]]
+    for name in sound:  # what was changed is named already, and might be no file at all
         told = _proof(name, there[name], there)
         if told is not None:
             proofs += 1
@@ -141,7 +144,7 @@ def check_pack(folder: Path, trusted: Verifier | None) -> Checked:
 def _read(folder: Path) -> tuple[_Statement, _Envelope]:
     path = folder / NAME
     try:
-        raw = msgspec.json.decode(path.read_bytes(), type=_Envelope)
+        raw = msgspec.json.decode(_bytes(path), type=_Envelope)
         stated = msgspec.json.decode(base64.b64decode(raw.payload, validate=True), type=_Statement)
     except OSError as error:
         raise PackError(
@@ -155,9 +158,17 @@ def _read(folder: Path) -> tuple[_Statement, _Envelope]:
     return stated, raw
 
 
+def _bytes(path: Path) -> bytes:
+    """OSError for what is no ordinary file: a pipe would be waited for."""
+    if not path.is_file():
+        raise OSError(errno.ENOENT, "no such file")
+    with path.open("rb") as stream:
+        return stream.read(MOST_BYTES)
+
+
 def _own_key(folder: Path) -> Verifier:
     try:
-        return read_verifier((folder / "signer.vkey").read_text(encoding="utf-8"))
+        return read_verifier(_bytes(folder / "signer.vkey").decode())
     except (OSError, UnicodeDecodeError):
         raise PackError("the pack holds no key", "name the key that you trust with --key") from None
 

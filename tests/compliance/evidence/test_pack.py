@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -33,6 +34,7 @@ from compliance.evidence.catalogue import FRAMEWORKS
 from compliance.evidence.document import Cell, Grid, Heading, Stack
 from compliance.evidence.page import html, markdown
 from compliance.evidence.proofs import subtree_roots
+from compliance.evidence.statement import PackError
 from compliance.merkle import consistency_ranges, inclusion_ranges, leaf_hash, roots
 from compliance.reading import Wanted, find_logs
 from compliance.soundness import assess
@@ -109,6 +111,38 @@ def test_each_changed_missing_and_extra_file_is_named(log: Path) -> None:
         "wrong: tables/gaps.csv: missing",
         "wrong: tables/more.csv: extra, the statement does not list it",
     ]
+
+
+def test_pipes_in_place_of_files_are_not_waited_for(log: Path) -> None:
+    _, pack = make(log)
+    for name in ("evidence.md", "proofs/log-1/consistency.json", "signer.vkey"):
+        (pack / name).unlink()
+        os.mkfifo(pack / name)
+    result = run("verify", pack, "--key", log / "device.vkey")
+    assert result.exit_code == 1
+    assert result.stdout.count(": changed") == 3
+    assert isinstance(run("verify", pack).exception, PackError)
+    (pack / statement.NAME).unlink()
+    os.mkfifo(pack / statement.NAME)
+    assert isinstance(run("verify", pack).exception, PackError)
+
+
+NO_STATEMENTS = (
+    "",
+    "{}",
+    "[" * 100_000,
+    '{"payload":"!","payloadType":"x","signatures":[]}',
+    '{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[]}',
+)
+
+
+@pytest.mark.parametrize(
+    "text", NO_STATEMENTS, ids=("empty", "no-fields", "deep", "no-base64", "no-statement")
+)
+def test_what_is_no_statement_is_told(log: Path, text: str) -> None:
+    _, pack = make(log)
+    (pack / statement.NAME).write_text(text)
+    assert isinstance(run("verify", pack).exception, PackError)
 
 
 def test_any_single_byte_of_any_file_is_watched(log: Path) -> None:
