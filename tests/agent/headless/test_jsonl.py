@@ -21,6 +21,7 @@ from agent.protocol.events import (
     FileChange,
     Judged,
     MessageDone,
+    NetworkUsed,
     PatchEnded,
     PatchStarted,
     PlanStep,
@@ -299,3 +300,27 @@ def test_agents_are_the_items_that_codex_has(
     assert ended["item"]["sender_thread_id"] == "t-1"
     assert ended["item"]["status"] == "completed"
     assert (refused["item"]["status"], refused["item"]["refusal"]) == ("failed", "policy")
+
+
+def test_connections_of_commands() -> None:
+    (told,) = lines(
+        NetworkUsed(
+            "c1", "evil.test", 443, "https", "deny", "refused", rules=("no.evil",), why="known bad", count=3
+        )
+    )
+    assert told == {
+        "type": "network.connection",
+        "call_id": "c1",
+        "host": "evil.test",
+        "port": 443,
+        "protocol": "https",
+        "address": None,
+        "decision": "deny",
+        "rules": ["no.evil"],
+        "outcome": "refused",
+        "why": "known bad",
+        "bytes_up": 0,
+        "bytes_down": 0,
+        "seconds": 0.0,
+        "count": 3,
+    }
