@@ -20,6 +20,7 @@ from agent.app.host import Host, Stored
 from agent.app.masking import Masking, masking
 from agent.app.observed import ObservedJudge, ObservedModel
 from agent.app.underling import run_helper
+from agent.config.asking import read_policy
 from agent.config.load import ensure_home
 from agent.config.model import CODEX_KEY_VARIABLE, Settings
 from agent.core import instructions
@@ -32,7 +33,6 @@ from agent.llm.client import ModelClient
 from agent.llm.responses import ResponsesClient
 from agent.llm.retry import Backoff, RetryingClient
 from agent.process.environ import child_environment
-from agent.protocol.asking import read_policy
 from agent.protocol.events import ThreadStarted, Warned
 from agent.protocol.items import JsonObject
 from agent.sandbox.base import Door, Sandbox

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import cast
 
+from agent.config.asking import Ask
 from agent.network.base import Bounds, Connection, Outcome, Ruling, Target, Unrecorded
 from agent.network.dial import SystemResolver
 from agent.network.door import ProxyDoor
 from agent.network.guard import Guard
 from agent.network.rooms import Rooms
 from agent.protocol.approvals import Answer
-from agent.protocol.asking import Ask
 from agent.protocol.events import NetworkUsed
 from agent.protocol.items import JsonObject
 from agent.protocol.verdicts import reason, way_out

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from agent.app import confinement
+from agent.config.asking import Mode, read_policy
 from agent.config.model import Settings
 from agent.errors import ConfigError
-from agent.protocol.asking import Mode, read_policy
 from agent.protocol.events import Warned
 from agent.sandbox.spec import Network, SandboxSpec
 from execpolicy.bundle.load import FileUse, Loaded, PolicySource, load_policy

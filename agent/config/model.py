@@ -67,7 +67,7 @@ class Settings:
     rules_profile: str = ""  # profile of shipped rules named for this run
     command_seconds: float = 600.0  # time-out of a command that names none
     interactive: bool = False  # somebody can answer an ask
-    approval_policy: str = "on-request"  # as `agent.protocol.asking.read_policy` takes it
+    approval_policy: str = "on-request"  # as `agent.config.asking.read_policy` takes it
     approval_days: int = 90  # that a lasting yes holds
     reviewer: str = ""  # who answers an ask before a person does
     reviewer_seconds: float = 60.0

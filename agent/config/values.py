@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent.config.asking import AskPolicy, granular, read_policy
 from agent.config.keys import Key, Kind
-from agent.protocol.asking import AskPolicy, granular, read_policy
 from execpolicy.decision import SandboxMode
 from execpolicy.values import frozen
 

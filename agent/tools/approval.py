@@ -9,9 +9,9 @@ from itertools import count
 from typing import Protocol
 
 from agent.approvals.answers import Reviewer
+from agent.config.asking import AskPolicy, Mode
 from agent.errors import ApprovalError
 from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest, Offer, Offers
-from agent.protocol.asking import AskPolicy, Mode
 from agent.protocol.events import ApprovalAnswered, ApprovalAsked, Warned
 from agent.tools.base import (
     HOST_TOOL,

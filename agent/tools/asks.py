@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from agent.protocol.asking import Ask
+from agent.config.asking import Ask
 from agent.tools.base import CallServer, ChangeFiles, FeedProgram, Request, RunScript, UseTool
 from execpolicy.decision import Decision, Layer, Part, Reviewer, SandboxMode, Verdict
 from execpolicy.engine.policy import Policy

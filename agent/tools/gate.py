@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import assert_never, cast
 
-from agent.protocol.asking import AskPolicy, Mode
+from agent.config.asking import AskPolicy, Mode
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools import asks

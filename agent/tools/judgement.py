@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
-from agent.protocol.asking import Ask
+from agent.config.asking import Ask
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools.base import Request

@@ -198,8 +198,8 @@ def _near(tool: str, request: Request, candidate: Candidate) -> Iterator[tuple[s
                 yield f"{access.value} {other}", replace(request, accesses=((other, access),))
         case UseTool() if tool == HOST_TOOL:
             host, port, protocol = host_of(request)
-            for label, near in neighbours.of_host(host, port, protocol):
-                yield label, replace(request, arguments=near)
+            for label, arguments in neighbours.of_host(host, port, protocol):
+                yield label, replace(request, arguments=arguments)
         case FeedProgram() | UseTool():
             return
         case _:
