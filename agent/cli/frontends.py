@@ -16,7 +16,8 @@ from agent.headless.answer import read_form
 from agent.headless.images import data_urls
 from agent.headless.run import End, Outcome, Show, run_task
 from agent.protocol.conversation import Conversation
-from agent.protocol.plain import message_text
+from agent.protocol.events import Warned
+from agent.protocol.plain import message_text, visible
 from execpolicy.values import frozen, replace
 
 SCRIPTED = "no model key: the built-in scripted model answers (OPENAI_API_KEY or --base-url: a live one)"
@@ -69,7 +70,7 @@ def execute(settings: Settings, begin: Begin, task: Task) -> int:
 
         async def run(settings: Settings, show: Show) -> Outcome:
             return await run_task(
-                await begin.open(settings, as_json=task.as_json), text, show, images=images, form=form
+                await begin.open(settings, as_json=task.as_json), text, show, images=images, form=form, late=_late
             )
 
         with _shown(as_json=task.as_json) as show, _checkout(settings, begin) as there:
@@ -207,6 +208,11 @@ def _shown(*, as_json: bool) -> Iterator[Show]:
         sys.stdout.flush()
         os.dup2(ours, 1)
         os.close(ours)
+
+
+def _late(warned: Warned) -> None:
+    """The events of the run are over by now."""
+    _note(f"warning: {visible(warned.message)}" + (f"\nhelp: {visible(warned.help)}" if warned.help else ""))
 
 
 def _note(text: str) -> None:

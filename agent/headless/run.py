@@ -27,6 +27,7 @@ from agent.protocol.events import (
     TurnFailed,
     TurnInterrupted,
     TurnStarted,
+    Warned,
 )
 from agent.protocol.ops import Close, Interrupt, Reply, StartTurn
 from execpolicy.decision import Decision
@@ -75,8 +76,12 @@ async def run_task(
     *,
     images: tuple[str, ...] = (),
     form: AnswerForm | None = None,
+    late: Callable[[Warned], None] = lambda warned: None,
 ) -> Outcome:
-    """Run one task and close the conversation. A signal ends it early, with everything flushed."""
+    """Run one task and close the conversation. A signal ends it early, with everything flushed.
+
+    `late` hears what went wrong while it was closed.
+    """
     start = StartTurn(prompt, images, form.text_format if form is not None else None)
     outcome = Outcome()
     events: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -89,7 +94,7 @@ async def run_task(
                 show.interrupted(stop.reason or "the conversation closed")
                 outcome.end = End.INTERRUPTED if stop.reason else End.FAILED
         finally:
-            await _close(conversation, events, stop.grace)
+            await _close(conversation, events, late, stop.grace)
             pump.cancel()
     return outcome
 
@@ -188,11 +193,17 @@ def _note(event: Event, outcome: Outcome) -> None:
             pass
 
 
-async def _close(conversation: Conversation, events: asyncio.Queue[Event | None], seconds: float) -> None:
+async def _close(
+    conversation: Conversation,
+    events: asyncio.Queue[Event | None],
+    late: Callable[[Warned], None],
+    seconds: float,
+) -> None:
     async def until_closed() -> None:
         await conversation.submit(Close())
-        while not isinstance(await events.get(), Closed):
-            pass
+        while not isinstance(event := await events.get(), Closed):
+            if isinstance(event, Warned):
+                late(event)
 
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(until_closed(), seconds)
