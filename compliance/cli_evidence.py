@@ -79,7 +79,7 @@ def evidence_command(
     from compliance.reading import Wanted, find_logs
 
     found = find_logs(logs or [default_folder()])
-    signer = None if unsigned else _signer(key, found)
+    signer = None if unsigned else _signer(key, found, default_folder())
     _usable(output)
     pack = gather(
         framework.value,
@@ -115,17 +115,22 @@ def _tell(pack: Pack, output: Path, *, signed: bool, checked: bool) -> None:
         typer.echo("note: OSCAL was not validated: install policy-agent[oscal]", err=True)
 
 
-def _signer(key: Path | None, logs: tuple[Log, ...]) -> Signer:
+def _signer(key: Path | None, logs: tuple[Log, ...], own: Path) -> Signer:
+    """A key is made on first use for the log of this machine only: what was collected elsewhere is not touched."""
     from compliance.checkpoint import KEY_NAME
     from compliance.note import SealError, device_key
 
-    own = next((log.shot.folder / KEY_NAME for log in logs if log.sealed), None)
-    path = key or own
-    if path is None:
-        raise SealError("an export holds no key to sign with", "name one with --sign-key, or say --unsigned")
-    if key is not None and not key.is_file():
-        raise typer.BadParameter(f"no key in `{key}`", param_hint="--sign-key")
-    return device_key(path)
+    if key is not None:
+        if not key.is_file():
+            raise typer.BadParameter(f"no key in `{key}`", param_hint="--sign-key")
+        return device_key(key)
+    folders = [log.shot.folder for log in logs if log.sealed]
+    for folder in folders:
+        if (folder / KEY_NAME).is_file() or folder == own:
+            return device_key(folder / KEY_NAME)
+    raise SealError(
+        "there is no key to sign with beside the log", "name one with --sign-key, or say --unsigned"
+    )
 
 
 def _generated(text: str) -> str:

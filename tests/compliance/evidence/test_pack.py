@@ -297,7 +297,7 @@ def test_a_log_that_grows_meanwhile_is_still_what_was_sealed(
 def test_an_empty_period_and_a_log_without_records_say_so(log: Path, write_log: Writer) -> None:
     _, pack = make(log, "pci", "--from", "2030-01-01T00:00:00Z")
     assert "No record lies in this period" in (pack / "evidence.html").read_text()
-    _, pack = make(write_log([], "empty"), "pci", out="other")
+    _, pack = make(write_log([], "empty"), "pci", "--sign-key", log / "device.key", out="other")
     assert "supports nothing" in (pack / "evidence.md").read_text()
 
 
@@ -316,6 +316,22 @@ def test_wrong_usage_is_told(log: Path, monkeypatch: pytest.MonkeyPatch, words: 
     result = run(*words, "--dir", log)
     assert result.exit_code == 2
     assert told in result.output
+
+
+def test_a_collected_log_is_not_touched(log: Path) -> None:
+    """Its private key stays where it was made: another signs, and the folder stays as it was sent."""
+    key = (log / "device.key").rename(log.parent / "signing.key")
+    before = {path.name: path.read_bytes() for path in log.iterdir()}
+    refused, _ = make(log)
+    assert "no key to sign with" in str(refused.exception)
+    result, pack = make(log, "soc2", "--sign-key", key)
+    assert result.exit_code == 0, result.output
+    unsigned, bare = make(log, "soc2", "--unsigned", out="bare")
+    assert unsigned.exit_code == 0
+    assert "warning: not signed" in unsigned.stderr
+    assert not (bare / statement.NAME).exists()
+    assert {path.name: path.read_bytes() for path in log.iterdir()} == before
+    assert run("verify", pack, "--key", log / "device.vkey").exit_code == 0
 
 
 def test_a_folder_with_other_things_is_not_written_to(log: Path) -> None:
