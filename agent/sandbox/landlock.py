@@ -23,7 +23,7 @@ from agent.sandbox.spec import SandboxSpec
 from execpolicy.values import frozen, replace
 
 _CREATE_RULESET = 444  # the same number on every machine
-_LEAST_VERSION = 3  # before it, a file can be cut to nothing in spite of every rule
+LEAST_VERSION = 3  # before it, a file can be cut to nothing in spite of every rule
 _MOST_ENTRIES = 20_000  # grants of one command
 
 _FILE = {"execute": 0, "write": 1, "read": 2, "truncate": 14, "ioctl": 15}
@@ -188,10 +188,10 @@ class Landlock:
         choice = "choose `--sandbox full-access` to run commands without a sandbox"
         if seccomp.program(self.machine) is None:
             return f"there is no system call filter for `{self.machine}` machines", choice
-        if version() < _LEAST_VERSION:
+        if version() < LEAST_VERSION:
             have = f"version {version()}" if version() else "none"
             return (
-                f"this kernel has no Landlock of version {_LEAST_VERSION} or later ({have})",
+                f"this kernel has no Landlock of version {LEAST_VERSION} or later ({have})",
                 f"use Linux 6.2 or later with `landlock` among `lsm=`; or {choice}",
             )
         return None
@@ -204,7 +204,7 @@ class Landlock:
 
     def wrap(self, launch: Launch, spec: SandboxSpec) -> Launch:
         code = seccomp.program(self.machine, alone=True, internet=bool(spec.network))
-        if code is None or version() < _LEAST_VERSION:
+        if code is None or version() < LEAST_VERSION:
             raise ValueError("why_not() names a reason: this back end cannot wrap")
         seen = survey(spec, temp=launch.env.get("TMPDIR"), home=self.home, secrets=self.secrets)
         env = dict(launch.env)

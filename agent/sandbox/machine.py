@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import enum
 import os
 import platform
@@ -10,12 +9,11 @@ import sys
 from dataclasses import dataclass
 
 from agent.errors import SandboxUnavailable
-from agent.sandbox import seccomp
+from agent.sandbox import landlock, seccomp
 from agent.sandbox.select import select
 from execpolicy.decision import SandboxMode
 
-_LANDLOCK_CREATE_RULESET = 444  # the same number on every machine
-_LANDLOCK_VERSION = 1
+_LEAST_BUBBLEWRAP = (0, 5)
 _SWITCHES = (
     ("/proc/sys/user/max_user_namespaces", "0", "`sysctl user.max_user_namespaces=10000`"),
     ("/proc/sys/kernel/unprivileged_userns_clone", "0", "`sysctl kernel.unprivileged_userns_clone=1`"),
@@ -45,7 +43,7 @@ def layers() -> tuple[Layer, ...]:
     """Every layer, the sandbox as a whole first. Costs a trial run of the sandbox."""
     found = [_sandbox()]
     if sys.platform == "linux":
-        found += [_filter(), *_namespaces(), _landlock()]
+        found += [_bubblewrap(), _filter(), *_namespaces(), _network(), _landlock(), _groups(), _children()]
     return tuple(found)
 
 
@@ -80,9 +78,100 @@ def _namespaces() -> list[Layer]:
     return found
 
 
+def _bubblewrap() -> Layer:
+    import shutil
+    import stat
+    import subprocess
+
+    path = shutil.which("bwrap")
+    if path is None:
+        return Layer(
+            "bubblewrap",
+            State.MISSING,
+            "not installed",
+            "install `bubblewrap` with the system's package manager",
+        )
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)
+        version = done.stdout.split()[-1] if done.stdout.split() else "unknown"
+        set_uid = bool(os.stat(path).st_mode & stat.S_ISUID)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Layer("bubblewrap", State.MISSING, f"{path} does not run: {error}", "install it again")
+    numbers = tuple(int(word) for word in version.split(".") if word.isdigit())
+    if numbers and numbers < _LEAST_BUBBLEWRAP:
+        return Layer(
+            "bubblewrap", State.MISSING, f"{path} is version {version}", "version 0.5 or later is needed"
+        )
+    if set_uid:
+        return Layer(
+            "bubblewrap",
+            State.WORKS,
+            f"{version} at {path}, set-uid",
+            f"`chmod u-s {path}` where user namespaces are allowed",
+        )
+    return Layer("bubblewrap", State.WORKS, f"{version} at {path}")
+
+
+def _network() -> Layer:
+    """Whether a command can get a loopback interface of its own, which the proxy listens on."""
+    if os.path.exists("/proc/self/ns/net"):
+        return Layer("network namespaces", State.WORKS, "single hosts can be opened by the proxy")
+    return Layer("network namespaces", State.MISSING, "not in this kernel: single hosts cannot be opened")
+
+
 def _landlock() -> Layer:
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)
-    if version < 1:
-        return Layer("landlock", State.UNUSED, "not in this kernel; nothing here needs it")
-    return Layer("landlock", State.UNUSED, f"version {version}; bubblewrap and the filter do its part")
+    found = landlock.version()
+    if found == 0:
+        return Layer(
+            "landlock",
+            State.UNUSED,
+            "not in this kernel",
+            "add `landlock` to the kernel's `lsm=` for the fallback",
+        )
+    word = "can stand in" if found >= landlock.LEAST_VERSION else "is too old to stand in"
+    return Layer(
+        "landlock",
+        State.UNUSED,
+        f"version {found}; it {word} where namespaces are forbidden (sandbox_fallback)",
+    )
+
+
+def _groups() -> Layer:
+    """Limits do not need control groups; where the kernel holds a tree by one, it does so at once."""
+    for place in ("/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/unified/cgroup.controllers"):
+        try:
+            with open(place, encoding="ascii") as file:
+                controllers = file.read().split()
+        except OSError:
+            continue
+        folder = os.path.dirname(place) + _own_group()
+        word = "delegated to you" if os.access(folder, os.W_OK) else "not delegated to you"
+        return Layer(
+            "control groups",
+            State.UNUSED,
+            f"version 2 ({' '.join(controllers) or 'no controllers'}), {word}; limits are held by looking",
+        )
+    return Layer("control groups", State.UNUSED, "none of version 2; limits are held by looking")
+
+
+def _own_group() -> str:
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    return next((line[3:].rstrip("/") for line in lines if line.startswith("0::")), "")
+
+
+def _children() -> Layer:
+    path = "/proc/thread-self/children"
+    if os.path.exists(path):
+        return Layer(
+            "limits of a whole command", State.WORKS, "processes, memory and disk are looked at while it runs"
+        )
+    return Layer(
+        "limits of a whole command",
+        State.UNUSED,
+        "this kernel does not list children: only each process is limited",
+        "a kernel with CONFIG_PROC_CHILDREN",
+    )
