@@ -70,7 +70,12 @@ def execute(settings: Settings, begin: Begin, task: Task) -> int:
 
         async def run(settings: Settings, show: Show) -> Outcome:
             return await run_task(
-                await begin.open(settings, as_json=task.as_json), text, show, images=images, form=form, late=_late
+                await begin.open(settings, as_json=task.as_json),
+                text,
+                show,
+                images=images,
+                form=form,
+                late=_late,
             )
 
         with _shown(as_json=task.as_json) as show, _checkout(settings, begin) as there:
