@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.llm.scripted import Calls, Fail, Says, ScriptedServer, Step, replay
+from agent.llm.scripted import Calls, Fail, Says, ScriptedServer, Step, replay, respond
 
 pytest.importorskip("opentelemetry.sdk")
 
@@ -26,6 +26,10 @@ prefix_rule(pattern = [["echo", "sleep", "env"]], decision = "allow")
 prefix_rule(pattern = ["touch"], decision = "ask")
 prefix_rule(pattern = ["rm"], decision = "deny", justification = "nothing is removed")
 """
+
+
+def runs(text: str) -> Step:
+    return respond(Calls("exec_command", {"cmd": text}))
 
 
 @contextmanager
@@ -65,7 +69,10 @@ class Place:
 
     def run(self, server: ScriptedServer, env: dict[str, str]) -> tuple[int, str, str]:
         with self.start(server, env) as process:
-            out, err = process.communicate(timeout=60)
+            try:
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
         assert "Traceback" not in out + err
         return process.returncode, out, err
 
@@ -86,10 +93,10 @@ def env_of(server: Collector) -> dict[str, str]:
 def test_one_trace_goes_through_everything_and_no_secret_with_it(place: Place) -> None:
     above = "0af7651916cd43dd8448eb211c80319c"
     steps = (
-        Calls("exec_command", {"cmd": "env"}),
-        Calls("exec_command", {"cmd": f"echo {SECRET} --password {CANARY}"}),
-        Calls("exec_command", {"cmd": "rm x"}),
-        Says("done"),
+        runs("env"),
+        runs(f"echo {SECRET} --password {CANARY}"),
+        runs("rm x"),
+        respond(Says("done")),
     )
     with collector() as server, model(*steps) as service:
         env = {**env_of(server), "TRACEPARENT": f"00-{above}-b7ad6b7169203331-01"}
@@ -137,7 +144,7 @@ def test_a_run_that_fails_is_told_too(place: Place) -> None:
 def test_a_run_that_is_ended_is_told_too(place: Place) -> None:
     with (
         collector() as server,
-        model(Calls("exec_command", {"cmd": "echo on; sleep 30"}), Says("no")) as service,
+        model(runs("echo on; sleep 30"), respond(Says("no"))) as service,
     ):
         with place.start(service, env_of(server)) as process:
             assert process.stdout is not None
@@ -152,20 +159,20 @@ def test_a_run_that_is_ended_is_told_too(place: Place) -> None:
 
 
 def test_what_no_collector_has_is_in_the_record_and_said_once(place: Place) -> None:
-    with model(Calls("exec_command", {"cmd": "echo hi"}), Says("done")) as service:
+    with model(runs("echo hi"), respond(Says("done"))) as service:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
         status, out, err = place.run(service, env)
     assert status == 0
     assert (out + err).count("telemetry could not be sent") == 1
     (gap,) = [event for event in place.records() if event["kind"] == "gap"]
-    assert gap["gap"] == "lost" or gap.get("why") == "lost" or "lost" in gap.values()
+    assert "lost" in gap.values()
     assert gap["count"]
     assert [event["kind"] for event in place.records()].count("decided") == 1
 
 
 def test_without_a_network_it_goes_into_files(place: Place) -> None:
     env = {f"OTEL_{signal}_EXPORTER": "otlp_file" for signal in ("TRACES", "LOGS", "METRICS")}
-    with model(Calls("exec_command", {"cmd": f"echo {SECRET}"}), Says("done")) as service:
+    with model(runs(f"echo {SECRET}"), respond(Says("done"))) as service:
         status, _, err = place.run(service, env)
     assert status == 0
     assert "telemetry" not in err
