@@ -147,3 +147,37 @@ def test_a_session_at_a_terminal(tmux: Tmux, tmp_path: Path, kind: str) -> None:
         assert history.stat().st_mode & 0o777 == 0o600
         assert "+second" in history.read_text()
         assert "+y" not in history.read_text().split("\n")
+
+
+LASTING = """
+from agent.protocol.approvals import Offer, Offers
+from dataclasses import replace
+offer = Offer(wide=False, extent="exactly these words", rules=("prefix_rule(...)",), also=("timeout 60 make",),
+              still=("make --force",), ends="2027-02-22")
+ask = ApprovalAsked(replace(ask.request, offers=Offers(user=(offer, replace(offer, wide=True)))))
+"""
+
+
+def test_a_lasting_answer_at_a_terminal(tmux: Tmux, tmp_path: Path) -> None:
+    head, _, tail = SCRIPT.partition("end = TurnCompleted")
+    tail = tail.replace("reply.message)", "reply.wide)")
+    (tmp_path / "front.py").write_text(head + LASTING + "end = TurnCompleted" + tail)
+    tmux.start(
+        f"sleep 0.3; TERM=screen NO_COLOR=1 {sys.executable} {tmp_path / 'front.py'} {tmp_path / 'history'}; sleep 30"
+    )
+    shown = tmux.wait("answer:")
+    assert "always would allow until 2027-02-22: exactly these words" in shown
+    assert "also timeout 60 make" in shown
+    assert "[u+] yes, always, for you" in shown
+    tmux.keys("p", "Enter")
+    tmux.wait("is not on offer here")
+    tmux.keys("u+", "Enter")
+    tmux.wait("done · ")
+    tmux.keys("second", "Enter")
+    tmux.wait("always would allow", 2)
+    tmux.keys("u", "Enter")
+    tmux.wait("done · ", 2)
+    tmux.keys("C-d")
+    shown = tmux.wait("ENDED")
+    assert "GOT user True" in shown
+    assert "GOT user False" in shown
