@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import cast
@@ -133,7 +135,12 @@ class AskedRules(Rules):
             kinds=frozenset({Ask.NETWORK}),
             person_only=for_a_person(self._policy(), verdict),
         )
-        answered = await self._desk.ask(self._call_id, TOOL, request, judgement)
+        try:
+            answered = await self._desk.ask(self._call_id, TOOL, request, judgement)
+        except asyncio.CancelledError:  # in vain: the time is up, or the command has ended
+            with contextlib.suppress(AuditError, ValueError):
+                self._unanswered(target, audit.Reply.TIMEOUT)
+            raise
         try:
             self._record(target, answered)
         except (AuditError, ValueError) as error:
@@ -169,7 +176,11 @@ class AskedRules(Rules):
                 )
             )
         else:
-            self._sink.record(audit.Approved(self._session, self._call_id, audit.Reply.UNATTENDED, "", about))
+            self._unanswered(target, audit.Reply.UNATTENDED)
+
+    def _unanswered(self, target: Target, reply: audit.Reply) -> None:
+        about = f"{target} ({target.protocol})"
+        self._sink.record(audit.Approved(self._session, self._call_id, reply, "", about))
 
 
 class Recorded:

@@ -96,6 +96,7 @@ class Bounds:
     resolve_seconds: float = 10.0
     connect_seconds: float = 10.0  # for one address
     ask_seconds: float = 180.0
+    questions: int = 20  # of one command
     idle_seconds: float = 600.0  # without a byte in either direction
     sniff_seconds: float = 10.0  # from the first byte of a tunnel to what it is
     head_bytes: int = 1 << 16

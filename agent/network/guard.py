@@ -19,7 +19,7 @@ from agent.network.base import (
 from agent.network.dial import Resolver, Streams, Unreachable, dial, pin
 from execpolicy.decision import Decision
 from execpolicy.hostname import BadName, canonical, is_address
-from execpolicy.values import frozen
+from execpolicy.values import frozen, replace
 
 _NOTES = 20  # refusals of one command that are told one by one
 
@@ -131,6 +131,8 @@ class Guard:
         key = (target.host, target.port)
         task = self._asked.get(key)
         if task is None:
+            if len(self._asked) >= self.bounds.questions:
+                return _no(ruling, "this command has asked for too many hosts that no rule allows")
             task = self._asked[key] = asyncio.create_task(self._ask(target, ruling))
         return await asyncio.shield(task)
 
@@ -139,13 +141,7 @@ class Guard:
             async with asyncio.timeout(self.bounds.ask_seconds):
                 return await self._judge.ask(target, ruling)
         except TimeoutError:
-            return Ruling(
-                decision=Decision.DENY,
-                reason="it needs a yes, and nobody answered in time",
-                help=ruling.help,
-                rules=ruling.rules,
-                verdict=ruling.verdict,
-            )
+            return _no(ruling, "it needs a yes, and nobody answered in time")
 
     # --- out ----------------------------------------------------------------------------------
 
@@ -256,9 +252,11 @@ class Guard:
         return self._note(refusal)
 
 
-def _again(found: Connection) -> Connection:
-    from execpolicy.values import replace
+def _no(ruling: Ruling, why: str) -> Ruling:
+    return replace(ruling, decision=Decision.DENY, reason=why)
 
+
+def _again(found: Connection) -> Connection:
     return replace(found, count=found.count + 1)
 
 

@@ -105,7 +105,7 @@ class Rooms:
         if self._channel is None:
             return
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._channel, _MESSAGE, 1)
+            data, descriptors, _, _ = socket.recv_fds(self._channel, _MESSAGE, 1, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except OSError as error:

@@ -113,6 +113,16 @@ async def test_connections_wait_for_one_answer(net: Any) -> None:
     await net.end()
 
 
+async def test_questions_have_an_end(net: Any) -> None:
+    net.bounds = Bounds(questions=3)
+    await net.start()
+    for number in range(6):
+        await net.guard.connect(f"h{number}.test", 80, "http")
+    assert net.judge.asked == ["h0.test:80", "h1.test:80", "h2.test:80"]
+    assert "too many hosts" in net.guard.news()[-1]
+    await net.end()
+
+
 async def test_nobody_answers(net: Any) -> None:
     net.judge.answer = lambda target: asyncio.get_running_loop().create_future()
     net.bounds = Bounds(ask_seconds=0.05)
