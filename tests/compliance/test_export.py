@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from compliance.chain import START, read_line, seal
+from compliance.cli import app
 from compliance.codec import to_json
 from compliance.events import (
     Approved,
@@ -46,6 +48,7 @@ from compliance.events import (
     Witnessed,
 )
 from compliance.export import COLUMNS, Format, Whose, export
+from compliance.log import AuditLog
 from compliance.ocsf import VERSION
 from compliance.query import Entry, Filter
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
@@ -432,3 +435,27 @@ def test_nothing_that_a_record_holds_leaves_its_cell(subject: str, rule: str, wh
         for line in export([entry], format, Filter()):
             assert json.loads(str(line))
             assert "\n" not in str(line)
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        ([], [*range(1, len(EVENTS) + 1)]),
+        (["--decision", "deny"], [5]),
+        (["--rule", "git.*", "--user", "ann", "--machine", "box"], [3, 4, 5]),
+        (["--user", "nobody", "--rule", "git.*"], []),
+        (["--program", "git", "--decision", "ask"], [4]),
+        (["--call", "c3"], [12]),
+        (["--from", "1h", "--to", "2100-01-01T00:00:00+05:30", "--call", "c3"], [12]),
+        (["--to", "2001-01-01"], []),
+    ],
+)
+def test_the_command_exports_what_was_asked_for(tmp_path: Path, words: list[str], numbers: list[int]) -> None:
+    log = AuditLog(tmp_path)
+    for event in EVENTS:
+        log.record(event)
+    log.close()
+    result = CliRunner().invoke(app, ["export", "--format", "csv", "--dir", str(tmp_path), *words])
+    assert result.exit_code == 0, result.output
+    rows = csv.DictReader(io.StringIO(result.stdout, newline=""))
+    assert [int(row["seq"]) for row in rows] == numbers
