@@ -1,7 +1,8 @@
 """The audit log: appending, verifying, querying, redacting, exporting.
 
-    python bench/audit.py [RECORDS]
+    python bench/audit.py [RECORDS [READ]]
 
+RECORDS are appended for the first table; a log of READ (0: those alone) is written as the agent does, then read.
 Beside each, in the same run, the least that the machine itself asks: the same lines appended to a plain file,
 and the same bytes read and hashed.
 """
@@ -22,7 +23,8 @@ from pathlib import Path
 
 from measure import table
 
-from compliance.events import Decided, Refused
+from compliance.checkpoint import Roots
+from compliance.events import Asked, CommandRead, Decided, LookedUp, Outcome, Ran, Refused
 from compliance.log import AuditLog
 from compliance.otel.telemetry import telemetry_from_environment
 from compliance.query import Filter, entries
@@ -34,20 +36,46 @@ DURABLE = 300
 ROUNDS = 5
 
 
-def decided(decision: Decision) -> Decided:
+def decided(decision: Decision, session: str = "0198-session", call: str = "call_12") -> Decided:
     """What one usual call is recorded as: a pipeline of three commands, a rule for each."""
     rule = RuleMatch(
-        rule_id="base.read-only",
+        rule_id="base.read-only" if decision is Decision.ALLOW else "base.no",
         decision=decision,
         certainty=Certainty.YES,
         origin=Origin(Layer.USER, "/home/ann/.agent/rules/base.rules", 12),
         justification="reads only",
         words=("status",),
+        controls=("soc2:CC6.1",),
     )
     texts = ("git status --short", "grep -v tmp", "head -20")
     parts = tuple(Part(kind="command", text=text, decision=decision, matches=(rule,)) for text in texts)
     verdict = Verdict(decision=decision, parts=parts)
-    return Decided("0198-session", "call_12", "exec_command", " | ".join(texts), "/home/ann/work", verdict)
+    return Decided(
+        session,
+        call,
+        "exec_command",
+        " | ".join(texts),
+        "/home/ann/work",
+        verdict,
+        would=decision.word,
+        agent="main",
+        model="gpt-5",
+        approval="user",
+        policy="ab" * 32,
+        situation="cd" * 8,
+        today="2026-11-24",
+        minute=600,
+        asked=Asked(form="script"),
+        commands=tuple(CommandRead(argv=tuple(text.split())) for text in texts),
+        lookups=tuple(
+            LookedUp("program", text.split()[0], "/home/ann/work", f"/usr/bin/{text.split()[0]}")
+            for text in texts
+        ),
+    )
+
+
+def ran(session: str, call: str) -> Ran:
+    return Ran(session, call, 0, Outcome.COMPLETED, 0.5, "0" * 64, 100, "bubblewrap")
 
 
 def each(count: int, work: Callable[[], object]) -> list[float]:
@@ -63,6 +91,7 @@ def each(count: int, work: Callable[[], object]) -> list[float]:
 
 def append(folder: Path, count: int) -> None:
     allow, deny = decided(Decision.ALLOW), decided(Decision.DENY)
+    outcome = ran("0198-session", "call_12")
     log = AuditLog(folder / "audit")
     log.record(allow)
     line = next((folder / "audit").glob("records-*")).read_bytes()
@@ -75,18 +104,31 @@ def append(folder: Path, count: int) -> None:
     baseline = f"plain append of {len(line)} bytes"
     times = {
         baseline: each(count // ROUNDS, lambda: os.write(plain, line)),
-        "record, not synced (allow)": each(count // ROUNDS, lambda: log.record(allow)),
+        "record a verdict, not synced (allow)": each(count // ROUNDS, lambda: log.record(allow)),
+        "record an outcome, not synced": each(count // ROUNDS, lambda: log.record(outcome)),
         "plain append and fdatasync": each(DURABLE // ROUNDS, plain_and_sync),
-        "record, synced (deny)": each(DURABLE // ROUNDS, lambda: log.record(deny)),
+        "record a verdict, synced (deny)": each(DURABLE // ROUNDS, lambda: log.record(deny)),
     }
     log.close()
     os.close(plain)
     table("append one record", times, baseline, "us")
 
 
+def write(folder: Path, records: int) -> None:
+    """A log as the agent writes it: verdict and outcome of each call, of fifty one denied and one asked about."""
+    log = AuditLog(folder)
+    for number in range(records // 2):
+        session, call = f"0198-{number // 200:08x}", f"call_{number}"
+        word = {7: Decision.DENY, 9: Decision.ASK}.get(number % 50, Decision.ALLOW)
+        log.record(decided(word, session, call))
+        log.record(ran(session, call))
+    log.close()
+
+
 def read(folder: Path) -> None:
-    log = snapshot(folder / "audit")
+    log = snapshot(folder)
     records = verify(log).records
+    roots = Roots([records])
 
     def hashed() -> None:
         for path, _ in log.parts:
@@ -100,17 +142,23 @@ def read(folder: Path) -> None:
     work: dict[str, Callable[[], object]] = {
         "read and hash each line": hashed,
         "verify": lambda: verify(log),
+        "verify, with the tree of a checkpoint": lambda: verify(log, watch=roots.feed),
         "show --decision deny": found(Filter(decision=Decision.DENY)),
+        "show --rule base.no": found(Filter(rule="base.no")),
+        "show --session ID": found(Filter(session="0198-00000002")),
+        "show --call ID": found(Filter(call="call_700")),
         "show --program nosuch": found(Filter(program="nosuch")),
-        "show --since (nothing)": found(Filter(since="9999")),
+        "show --from (nothing)": found(Filter(since="9999")),
     }
     times: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if records < 200_000 else 3):
         for name, piece in work.items():
             start = time.perf_counter()
             piece()
             times[name].append((time.perf_counter() - start) / records * 1e6)
     table(f"read a log of {records} records, each", times, "read and hash each line", "us")
+    whole = {name: [one * records / 1e6 for one in found] for name, found in times.items()}
+    table(f"read a log of {records} records, all", whole, "read and hash each line", "s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\npeak memory of this process: {peak:.0f} MB; the log: {log.bytes / 1e6:.0f} MB")
 
@@ -162,14 +210,17 @@ def export() -> None:
     table("hand one call to OpenTelemetry", times, "an empty call", "us")
 
 
-def main(records: int) -> None:
+def main(records: int, reading: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         append(folder, records)
-        read(folder)
+        if reading:
+            write(folder / "long", reading)
+        read(folder / ("long" if reading else "audit"))
     redact()
     export()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50_000)
+    given = [int(word) for word in sys.argv[1:]]
+    main(given[0] if given else 50_000, given[1] if len(given) > 1 else 0)
