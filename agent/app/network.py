@@ -173,6 +173,11 @@ class AskedRules(Rules):
                     reply.approver,
                     said,
                     answered.seconds,
+                    scope=("once" if reply.answer is Answer.YES else reply.answer.value)
+                    if reply.answer.granted
+                    else "",
+                    until=answered.until,
+                    rules=answered.rules,
                 )
             )
         else:

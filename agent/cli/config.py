@@ -69,6 +69,10 @@ def _value(settings: Settings, field: str) -> object:
     from execpolicy.decision import SandboxMode
 
     value = getattr(settings, field)
+    if field == "approval_policy":
+        from agent.config.asking import read_policy
+
+        return read_policy(value).plain
     if isinstance(value, SandboxMode):
         return value.value
     if isinstance(value, tuple):

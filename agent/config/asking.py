@@ -44,6 +44,13 @@ class AskPolicy:
             f"{self.mode.value}: {', '.join(kind.value for kind in Ask if kind in self.kinds) or 'nothing'}"
         )
 
+    @property
+    def plain(self) -> str | dict[str, dict[str, bool]]:
+        """As it is written in a file."""
+        if self.mode is not Mode.GRANULAR:
+            return self.text
+        return {"granular": {kind.value: kind in self.kinds for kind in Ask}}
+
     def refuses(self, kinds: frozenset[Ask]) -> str:
         """Why an ask of these kinds reaches nobody; empty where it does."""
         if self.mode is Mode.NEVER:

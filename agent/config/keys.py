@@ -144,7 +144,7 @@ KEYS = (
         name="approval_policy",
         field="approval_policy",
         kind=Kind.APPROVAL,
-        about="what reaches a person or a reviewer, see [approvals](approvals.md#policies)",
+        about="which asks reach a person or a reviewer",
     ),
     Key(
         name="approvals.expire_days",
