@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from agent.tools.base import Request
 from agent.tools.judgement import Judge, Judgement
 from agent.tools.offers import Judging, Offering
 from execpolicy.engine.policy import Policy
+from execpolicy.values import frozen
 
 Stamp = tuple[tuple[int, int, int, int] | None, ...]
 
@@ -110,7 +110,7 @@ def _closed(before: PolicyInForce, error: ConfigError) -> PolicyInForce:
     return replace(before, policy=policy, errors=(str(error),), warnings=(warning,))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Keeping:
     """What a yes may be kept for in one session, and the files it is kept in."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 import msgspec
 
 from agent.protocol.approvals import ApprovalRequest
 from agent.protocol.items import Json, JsonObject
+from execpolicy.values import frozen
 
 SCHEMA: Final = 1  # of what a reviewer is told; members may be added
 MOST_ANSWER: Final = 64 * 1024  # bytes
@@ -27,7 +27,7 @@ ANSWER_SCHEMA: Final[JsonObject] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Review:
     """What a reviewer says. `allow` is None where it leaves the question to a person."""
 

@@ -6,13 +6,13 @@ import json
 import posixpath
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from agent.approvals import banned
 from execpolicy.decision import Decision, Part
 from execpolicy.facts import CommandFacts, ScriptFacts
 from execpolicy.lang.strings import encode
+from execpolicy.values import frozen
 
 MOST_RULES: Final = 4  # one yes keeps no more
 MOST_WORDS: Final = 40
@@ -23,7 +23,7 @@ EXACT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """Declarations without what is only known when they are kept: id, end, reason."""
 
@@ -34,7 +34,7 @@ class Candidate:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoCandidate:
     """Why nothing is offered."""
 

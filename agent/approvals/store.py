@@ -6,18 +6,15 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.approvals.written import PREFIX, Given, entry
 from agent.errors import ApprovalError
 from execpolicy.decision import Decision, Layer
 from execpolicy.digest import sha256
-from execpolicy.lang.format import format_text
-from execpolicy.lang.lower import parse_rules
-from execpolicy.lang.parser import parse
 from execpolicy.lang.rules import Rule
 from execpolicy.source import SourceText
+from execpolicy.values import frozen
 
 NAME = "approvals.rules"
 MOST_BYTES = 4 << 20
@@ -27,7 +24,7 @@ _HEAD = """\
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """One stored approval."""
 
@@ -48,7 +45,7 @@ class Kept:
         return words[1] if len(words) == 3 and words[1][:4].isdigit() else ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contents:
     """A file of approvals, read. `broken`: why its allows do not count now."""
 
@@ -56,7 +53,7 @@ class Contents:
     broken: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApprovalFile:
     """One file. `home` is the state folder, where the lock lies."""
 
@@ -130,6 +127,9 @@ class ApprovalFile:
 
     def _whole(self, text: str) -> str:
         """`text` in its canonical form. Raises `ApprovalError` where the file is broken: it is left alone then."""
+        from execpolicy.lang.format import format_text  # late: a session that keeps nothing needs no parser
+        from execpolicy.lang.lower import parse_rules
+
         parsed = parse_rules(text, str(self.path), self.layer)
         formatted = format_text(text, str(self.path))
         wrong = (*parsed.diagnostics, *formatted.diagnostics)
@@ -141,6 +141,9 @@ class ApprovalFile:
         return formatted.text
 
     def _contents(self, text: str) -> Contents:
+        from execpolicy.lang.lower import parse_rules  # late, as above
+        from execpolicy.lang.parser import parse
+
         path = str(self.path)
         parsed = parse_rules(text, path, self.layer)
         broken = parsed.diagnostics[0].message if parsed.diagnostics else ""
@@ -221,6 +224,8 @@ class ApprovalFile:
 
 def _without(text: str, path: str, lines: set[int]) -> str:
     """`text` in canonical form without the statements that begin in `lines`, and the comments right above them."""
+    from execpolicy.lang.parser import parse  # late, as above
+
     syntax, _ = parse(text, path)
     source = SourceText(path, text)
     rows = text.split("\n")

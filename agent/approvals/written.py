@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from agent.approvals.candidates import Candidate
 from agent.errors import ApprovalError
 from agent.protocol.plain import one_line
 from execpolicy.decision import Layer
 from execpolicy.digest import sha256
-from execpolicy.lang.format import format_text
-from execpolicy.lang.lower import parse_rules
 from execpolicy.lang.rules import Rule
 from execpolicy.lang.strings import encode
+from execpolicy.values import frozen
 
 PREFIX = "approved."  # of the id of every rule that an approval made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Given:
     """Who said yes, when, to what."""
 
@@ -40,6 +37,8 @@ def declarations(candidate: Candidate, expires: str) -> tuple[str, ...]:
 
 def rules_of(texts: tuple[str, ...], layer: Layer) -> tuple[Rule, ...]:
     """What `declarations` mean. Raises `ApprovalError` for a text that is no rule."""
+    from execpolicy.lang.lower import parse_rules  # late: a session that keeps nothing needs no parser
+
     parsed = parse_rules("".join(texts), "approvals.rules", layer)
     if parsed.diagnostics or len(parsed.file.rules) != len(texts):
         why = parsed.diagnostics[0].message if parsed.diagnostics else "it is not as many rules"
@@ -64,6 +63,8 @@ def entry(text: str, given: Given) -> tuple[str, str]:
 
 
 def _formatted(text: str) -> str:
+    from execpolicy.lang.format import format_text  # late, as above
+
     found = format_text(text + "\n", "approvals.rules")
     if found.text is None:
         raise ApprovalError(f"the approval cannot be written as a rule: {found.diagnostics[0].message}")
