@@ -32,7 +32,7 @@ def covering(pattern: Exact | Regex) -> Covering:
 class Covering:
     """Finds one pattern in texts."""
 
-    __slots__ = ("_backward", "_forward", "_needle", "_net", "_text", "least")
+    __slots__ = ("_backward", "_forward", "_most", "_needle", "_net", "_text", "least")
 
     def __init__(self, pattern: Exact | Regex) -> None:
         self._text = pattern.text if isinstance(pattern, Exact) else ""
@@ -41,6 +41,7 @@ class Covering:
             node = read_regex(pattern.pattern)
             self._needle = _needle(node)
             self.least = _least(node)
+            self._most = _most(node)
             self._net = net_of(node)
             self._forward = _Walk(self._net, backward=False)
             self._backward = _Walk(self._net, backward=True)
@@ -60,6 +61,18 @@ class Covering:
             return
         if not text or len(text) < self.least or self._needle not in text:
             return
+        if self._most is None or not self._needle:
+            yield from self._within(text)
+            return
+        begun = reach = 0
+        for at, behind in _occurrences(text, self._needle):  # a match lies as near to it as it is long
+            if at - self._most > reach:
+                yield from ((begun + one, begun + two) for one, two in self._within(text[begun:reach]))
+                begun = at - self._most
+            reach = behind + self._most
+        yield from ((begun + one, begun + two) for one, two in self._within(text[begun:reach]))
+
+    def _within(self, text: str) -> Iterator[tuple[int, int]]:
         try:
             reached = self._forward.over(text)
             wanted = self._backward.over(text[::-1])
@@ -184,6 +197,25 @@ def _least(node: Node) -> int:
             return min(map(_least, options))
         case Repeat(inner, low, _):
             return low * _least(inner)
+    assert_never(node)
+
+
+def _most(node: Node) -> int | None:
+    """Characters of the longest match; None where it has no end, or depends on where the text ends."""
+    match node:
+        case Chars():
+            return 1
+        case Edge():
+            return None
+        case Row(nodes) | Branch(nodes):
+            found = [_most(one) for one in nodes]
+            known = [one for one in found if one is not None]
+            if len(known) < len(found):
+                return None
+            return sum(known) if isinstance(node, Row) else max(known, default=0)
+        case Repeat(inner, _, high):
+            most = _most(inner)
+            return None if most is None or high is None else most * high
     assert_never(node)
 
 

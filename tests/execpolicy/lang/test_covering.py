@@ -11,7 +11,20 @@ from hypothesis import strategies as st
 from execpolicy.lang.covering import covering
 from execpolicy.lang.rules import Exact, Regex
 
-PATTERNS = ("tok_[a-c]{3}", "a+b", "^ab", "ab$", "(ab|ba)+c", "c.*a", "a{2,3}", "(?i)tOK", "(a+)+b", "[^a]b")
+PATTERNS = (
+    "tok_[a-c]{3}",
+    "[ab]{0,2}to[k_]",
+    "(ab|c)k{1,3}",
+    "a+b",
+    "^ab",
+    "ab$",
+    "(ab|ba)+c",
+    "c.*a",
+    "a{2,3}",
+    "(?i)tOK",
+    "(a+)+b",
+    "[^a]b",
+)
 
 
 def covered(spans: object, length: int) -> list[bool]:
