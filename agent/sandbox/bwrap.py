@@ -107,8 +107,9 @@ def arguments(program: str, seen: Survey, launch: Launch, spec: SandboxSpec) -> 
 
 
 def _same(launch: Launch, temp: str) -> bool:
-    real = os.path.realpath(launch.env["TMPDIR"])
-    return real == temp or real.startswith(temp + "/")
+    named = launch.env["TMPDIR"]
+    real = os.path.realpath(named)
+    return os.path.isabs(named) and os.path.isdir(real) and (real == temp or real.startswith(temp + "/"))
 
 
 @frozen

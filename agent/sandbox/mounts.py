@@ -20,6 +20,7 @@ from execpolicy.values import frozen
 
 GUARDED = (".git", ".agent")
 _LONGEST = 3500  # bytes of a path that leaves room for names in it; the kernel takes 4095
+_OF_KERNEL = ("/proc", "/sys")  # the sandbox has its own, or none to write
 _SYSTEM_TEMP = ("/tmp", "/var/tmp")
 
 
@@ -63,6 +64,8 @@ def survey(spec: SandboxSpec, *, temp: str | None, home: str, secrets: tuple[str
     """
     # These may be links that a command could replace, whether they are writable for this one or not.
     temps = tuple(real for real in map(os.path.realpath, _SYSTEM_TEMP) if os.path.isdir(real))
+    if temp and (not os.path.isabs(temp) or not os.path.isdir(temp) or _within(temp, _OF_KERNEL)):
+        temp = None
     if spec.exclude_tmpdir and temp and os.path.realpath(temp) not in temps:
         temp = None
     workspace = _resolve(spec.workspace, temps)
@@ -135,7 +138,7 @@ def _roots(
         ):
             continue
         real = _resolve(path, (*roots, *temps))
-        unfit = real == "/" or (path == temp and _holds(real, home))
+        unfit = real == "/" or _within(real, _OF_KERNEL) or (path == temp and _holds(real, home))
         if not unfit and (os.path.isdir(real) or os.path.isfile(real)):
             roots[real] = None
     return tuple(roots)

@@ -88,5 +88,5 @@ def weaknesses(sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def _trusted(untrusted: tuple[str, ...]) -> Which:
-    bad = (*(folder for folder in untrusted if folder != "/"), tempfile.gettempdir(), "/tmp", "/var/tmp")
+    bad = [folder for folder in (*untrusted, tempfile.gettempdir(), "/tmp", "/var/tmp") if folder != "/"]
     return lambda program: find(program, os.environ.get("PATH", os.defpath), bad)
