@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from compliance.chain import Record, canonical, read_line
-from compliance.codec import from_json, kind_of
+from compliance.codec import kind_of
 from compliance.errors import RecordError
 from compliance.events import AuditEvent, Connected, Decided, Patched, SessionStarted
 from compliance.search import Search, Spots, many_are_better, read, searched
 from compliance.segments import Snapshot, blocks, segment_number, snapshot
+from compliance.unwire import decode
 from execpolicy.decision import Decision, Part
 
 MOST_SESSIONS: Final = 4096  # that are remembered for who started them
@@ -258,8 +257,8 @@ def _read(line: bytes) -> Entry | None:
     if record is None:
         return None
     try:
-        return Entry(record, from_json(msgspec.json.decode(record.event)), line[:-1])
-    except (RecordError, msgspec.DecodeError, RecursionError):
+        return Entry(record, decode(bytes(record.event)), line[:-1])
+    except RecordError:
         return None
 
 

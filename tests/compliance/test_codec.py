@@ -40,6 +40,7 @@ from compliance.events import (
 from compliance.export import Format, export
 from compliance.plain import describe
 from compliance.query import Entry, Filter
+from compliance.unwire import decode
 from compliance.wire import encode
 from execpolicy.decision import (
     Certainty,
@@ -205,6 +206,7 @@ def test_every_event_comes_back_as_it_went(event: AuditEvent) -> None:
 @given(events)
 def test_what_is_written_in_one_go_is_the_same(event: AuditEvent) -> None:
     assert encode(event) == canonical(to_json(event))
+    assert decode(encode(event)) == event
 
 
 def test_what_is_no_text_is_written_the_same() -> None:
