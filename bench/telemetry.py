@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from audit import decided
 from measure import table
 
-from audit import decided
 from compliance.events import Outcome, Ran
 from compliance.log import AuditLog
 from compliance.otel.telemetry import Telemetry, telemetry_from_environment
