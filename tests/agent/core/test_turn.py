@@ -231,7 +231,7 @@ async def test_the_plan_is_shown_judged_and_recorded(tmp_path: Path) -> None:
     events = await rig.turn()
     assert [step.step for step in of(PlanUpdated, events)[0].steps] == ["look", "do"]
     assert model.outputs()["c1"] == "Plan updated"
-    assert rig.recorded() == ["Decided", "Ran"]
+    assert rig.recorded() == ["Decided", "ToolCalled"]
 
 
 async def test_reasoning_goes_back_as_it_came(tmp_path: Path) -> None:
