@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-
 from typing import Protocol
 
 from agent.llm.client import ModelClient, ModelEvent, ModelRequest, ResponseDone
