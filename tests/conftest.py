@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,10 @@ def reference() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("AGENT_REFERENCE_DATA names no folder of reference data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hangs_up() -> None:
+    """Under `nohup` all children would ignore SIGHUP, and tests that send it would wait for ever."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)

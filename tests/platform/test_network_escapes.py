@@ -340,8 +340,11 @@ urllib.request.urlopen("http://" + os.environ["AT"] + "/").read()
             await asyncio.sleep(0.002)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await asyncio.sleep(0.2)
-        after = set(os.listdir("/proc/self/fd"))
+        for _ in range(100):  # what was cancelled is buried by the loop a little later
+            await asyncio.sleep(0.05)
+            after = set(os.listdir("/proc/self/fd"))
+            if len(after) <= len(before):
+                break
         tasks = len(asyncio.all_tasks())
         helper = rooms._process
         rooms.close()
