@@ -5,7 +5,6 @@ What is added later has a default, so that old records still read: a member that
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from enum import Enum
 from operator import attrgetter
@@ -42,6 +41,7 @@ from compliance.events import (
     Witnessed,
 )
 from compliance.verdicts import Json, JsonObject, verdict_from_json, verdict_to_json
+from execpolicy import values
 
 __all__ = ["Json", "JsonObject", "from_json", "kind_of", "to_json", "verdict_from_json", "verdict_to_json"]
 
@@ -66,7 +66,7 @@ class Shape:
         self.members = members
         self.sparse = sparse
         self.defaults = {
-            one.name: one.default for one in dataclasses.fields(cls) if one.default is not dataclasses.MISSING
+            name: one.default for name, one in values.fields(cls).items() if one.default is not values.MISSING
         }
         self._names = [member.name for member in members]
         attrs = [member.attr or member.name for member in members]
@@ -79,9 +79,7 @@ class Shape:
         found: Any = dict(zip(self._names, self._values(value), strict=True))
         if self.sparse:
             found = {
-                name: one
-                for name, one in found.items()
-                if self.defaults.get(name, dataclasses.MISSING) != one
+                name: one for name, one in found.items() if self.defaults.get(name, values.MISSING) != one
             }
         for name, write in self._written:
             if name in found:

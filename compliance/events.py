@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
-
 from execpolicy.decision import Verdict
 from execpolicy.engine.context import FactValue
+from execpolicy.values import field, frozen
 
 SCHEMA = 2  # of the JSON form; a reader knows all lower ones and refuses a higher one
 
@@ -62,7 +61,7 @@ class GapKind(enum.Enum):
     LOST = "lost"  # dropped on the way to a collector; the local log has them
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Event:
     session: str
     # Where secrets were taken out, as JSON pointers into the record, and the id of the key of their digests.
@@ -70,7 +69,7 @@ class _Event:
     mask_key: str = field(default="", kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionStarted(_Event):
     """A session begins, or goes on."""
 
@@ -85,7 +84,7 @@ class SessionStarted(_Event):
     resumed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicyFile:
     """One rule file as it was read. `usable` is false when its allows were taken away."""
 
@@ -96,7 +95,7 @@ class PolicyFile:
     version: str = ""  # of the bundle it came in; empty: it came in none
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicyLoaded(_Event):
     """The rules in force from here on."""
 
@@ -105,7 +104,7 @@ class PolicyLoaded(_Event):
     policy: str = ""  # one digest over all files and layers: verdicts refer to it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Situated(_Event):
     """Where and as whom calls are judged from here on, until another one is recorded."""
 
@@ -118,7 +117,7 @@ class Situated(_Event):
     facts: tuple[tuple[str, FactValue], ...]  # in order of their names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Asked:
     """What was judged, beside `subject`, in the words of its form."""
 
@@ -133,7 +132,7 @@ class Asked:
     accesses: tuple[tuple[str, str], ...] = ()  # files: read | write | delete | execute, and the path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CommandRead:
     """One command as the script was read."""
 
@@ -145,7 +144,7 @@ class CommandRead:
     unknowns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LookedUp:
     """What the machine answered while a call was judged."""
 
@@ -155,7 +154,7 @@ class LookedUp:
     answer: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decided(_Event):
     """The verdict over one call. Recorded before anything runs."""
 
@@ -179,7 +178,7 @@ class Decided(_Event):
     args_hmac: str = ""  # keyed digest of the whole subject, where something in it was masked
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Overridden(_Event):
     """An exception opened a rule for one call."""
 
@@ -191,7 +190,7 @@ class Overridden(_Event):
     origin: str = ""  # where the exception stands: path:line:column
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Approved(_Event):
     """The answer to an ask, yes or no."""
 
@@ -206,7 +205,7 @@ class Approved(_Event):
     review: str = ""  # what a reviewer said who left the answer to a person
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Revoked(_Event):
     """A lasting yes was taken back."""
 
@@ -217,7 +216,7 @@ class Revoked(_Event):
     text: str = ""  # the rule as it stood there
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ran(_Event):
     """A command ended."""
 
@@ -230,7 +229,7 @@ class Ran(_Event):
     sandbox: str  # back end that confined it: bubblewrap, seatbelt, none
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolCalled(_Event):
     """A call of a tool that runs no command ended: one of our own, or of a server."""
 
@@ -243,7 +242,7 @@ class ToolCalled(_Event):
     output_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SandboxDenied(_Event):
     """The sandbox kept a command from something, as far as that can be told from outside."""
 
@@ -264,7 +263,7 @@ class LinkEnd(enum.Enum):
     CUT = "cut"  # it was not what it said it is, stood idle, or its command ended
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connected(_Event):
     """A command reached another machine through the proxy, or was kept from it."""
 
@@ -283,7 +282,7 @@ class Connected(_Event):
     count: int = 1  # of refusals that were alike
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BundleChanged(_Event):
     """A step in the life of a bundle of rules on this machine."""
 
@@ -296,7 +295,7 @@ class BundleChanged(_Event):
     by: str = ""  # who signed for it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Patched(_Event):
     """A patch was applied or failed."""
 
@@ -305,7 +304,7 @@ class Patched(_Event):
     status: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused(_Event):
     """A call did not run. Every refusal leaves one of these."""
 
@@ -313,7 +312,7 @@ class Refused(_Event):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Witnessed(_Event):
     """The witness was asked to cosign what was signed."""
 
@@ -323,12 +322,12 @@ class Witnessed(_Event):
     why: str = ""  # why not
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionEnded(_Event):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gap(_Event):
     """Something is not in the record, and this says what is known about it."""
 

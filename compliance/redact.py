@@ -11,7 +11,6 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final, Protocol, TypeVar, cast
@@ -28,15 +27,19 @@ from compliance.secrets import (
     find_secrets,
     find_tokens,
     is_secret_name,
+    shortest,
 )
-from execpolicy import values
+from execpolicy.values import frozen, replace
 
 T = TypeVar("T")
 MOST_LEARNED: Final = 256
 MOST_CLEAR: Final = 4096  # texts that are remembered to hold no secret
 LONGEST_CLEAR: Final = 2000
 DIGEST: Final = 12  # characters of a keyed digest that a marker shows
-_HINTS: Final = tuple(dict.fromkeys((*NAME_HINTS, *HINTS)))
+_HINTS: Final = shortest((*NAME_HINTS, *HINTS))
+_BETWEEN: Final = (
+    "\n\0\n"  # texts that are looked at together: at a line end, as at the end of a text, pieces count
+)
 _SPLIT: Final = re.compile(  # a word that is put together, so that no hint need stand in the text
     r"""[A-Za-z0-9_]["'`\\]+[A-Za-z0-9_]|%[0-9A-Fa-f]{2}|\\[xu0-3]|[\u00ad\u200b-\u200f\u2060\ufeff]"""
 )
@@ -58,7 +61,7 @@ class Hiding(Protocol):
     def argument(self, name: str, tool: str | None, server: str | None) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MaskKey:
     """The key of the digests in markers, and the name under which records refer to it."""
 
@@ -114,7 +117,7 @@ class Redactor:
         tool, server = _called(event)
         looked_up = any(map(_secret_variable, event.lookups)) if isinstance(event, Decided) else False
         whole = tool is not None and self._masks is not None and self._masks.whole_call(tool, server)
-        if not looked_up and not whole and not any(map(self._suspicious, fresh)):
+        if not looked_up and not whole and not (fresh and self._any_suspicious(fresh)):
             self._remember_clear(fresh)
             return event
         cleaned = self._cleaned(event, list(dict.fromkeys(strings)), tool, server)
@@ -133,7 +136,7 @@ class Redactor:
         """A value of the program (a frozen class, a tuple, a text) without its secrets."""
         strings: list[str] = []
         _collect(value, strings)
-        if not any(map(self._suspicious, dict.fromkeys(strings))):
+        if not self._any_suspicious(list(dict.fromkeys(strings))):
             return value
         return self._cleaned(value, list(dict.fromkeys(strings)), None, None)
 
@@ -143,12 +146,18 @@ class Redactor:
 
     # --- finding ----------------------------------------------------------------------------
 
+    def _any_suspicious(self, texts: list[str]) -> bool:
+        """Whether one of `texts` is; what is in none of them is seldom in all of them put together."""
+        return self._suspicious(_BETWEEN.join(texts)) and any(map(self._suspicious, texts))
+
     def _suspicious(self, text: str) -> bool:
+        """Whether `find` may find something in `text`, no whole call being masked. False is certain."""
         if len(text) < 2 or text in self._clear:
             return False
         lower = text.lower()
-        if any(hint in lower for hint in _HINTS):
-            return True
+        for hint in _HINTS:
+            if hint in lower:
+                return True
         if _SPLIT.search(text):
             return True
         return (self._masks is not None and self._masks.may(text, lower)) or self._known.may(text)
@@ -165,7 +174,11 @@ class Redactor:
         if self._masks is not None and (tool is not None or self._masks.may(text, lower)):
             found += [Found(one.start, one.end, one.mask) for one in self._masks.find(text, tool, server)]
         found += self._put_together(text)
-        return found + [one for one, _ in self._known.find(text)]
+        return found + [one for one, _ in self._known.find(text)] if self._known.may(text) else found
+
+    def in_shown(self, text: str) -> list[Found]:
+        """As `find`, for text that mostly holds nothing."""
+        return self.find(text) if self._suspicious(text) else []
 
     def _put_together(self, text: str) -> Iterator[Found]:
         """Tokens that quotes, escapes or invisible characters split."""
@@ -179,7 +192,10 @@ class Redactor:
                 yield Found(start, max(end, starts[one.end]) if one.end == len(whole) else end, one.kind)
 
     def _cleaned(self, value: T, strings: list[str], tool: str | None, server: str | None) -> T:
-        found = {text: self.find(text, tool, server) for text in strings}
+        whole = tool is not None and self._masks is not None and self._masks.whole_call(tool, server)
+        found = {
+            text: self.find(text, tool, server) if whole or self._suspicious(text) else [] for text in strings
+        }
         told = {
             text[one.start : one.end]: one.kind
             for text, all_ in found.items()
@@ -385,5 +401,8 @@ def _rebuild(value: T, clean: Callable[[str], str]) -> T:
             changed[name] = new
     if not changed:
         return value
-    change = values.replace if hasattr(value, "__value_fields__") else replace
-    return cast("T", change(cast("Any", value), **changed))
+    if hasattr(value, "__value_fields__"):
+        return replace(value, **changed)
+    import dataclasses  # late: few values are made by it, and it takes long to load
+
+    return cast("T", dataclasses.replace(cast("Any", value), **changed))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote
+
+from execpolicy.values import frozen
 
 LEAST_VALUE: Final = 6  # shorter values stand in too many innocent texts
 MARK: Final = "[masked:"
@@ -34,7 +35,7 @@ _HARMLESS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shape:
     """A form that secrets have. In every match one of `hints` stands, in lower case."""
 
@@ -195,6 +196,14 @@ _TOKENS: Final = frozenset(
     }
     | {"sendgrid", "digitalocean", "vault", "telegram"}
 )
+
+
+def shortest(hints: Iterable[str]) -> tuple[str, ...]:
+    """Those of `hints` that hold no other one: where none of these stands, none of `hints` does."""
+    all_ = tuple(dict.fromkeys(hints))
+    return tuple(one for one in all_ if not any(other != one and other in one for other in all_))
+
+
 HINTS: Final = tuple(dict.fromkeys(hint for shape in SHAPES for hint in shape.hints))
 NAME_HINTS: Final = (
     "pass",
@@ -229,7 +238,7 @@ _QUOTED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """A secret at `start:end` of a text."""
 
@@ -271,22 +280,29 @@ def _values(env: Mapping[str, str]) -> Iterator[str]:
 def find_secrets(text: str, lower: str) -> Iterator[Found]:
     """Every secret that can be told by its form or by the name before it. `lower` is the text in lower case."""
     for shape in SHAPES:
-        if any(hint in lower for hint in shape.hints):
+        if _hinted(shape.hints, lower):
             for match in shape.pattern.finditer(text):
                 start, end = match.span("secret" if match.re.groups and match["secret"] is not None else 0)
                 name = match["name"] if "name" in match.re.groupindex else ""
                 if _plausible(shape.kind, text[start:end]) and (not name or is_secret_name(name)):
                     yield Found(start, end, shape.kind)
-    if any(hint in lower for hint in NAME_HINTS):
+    if _hinted(NAME_HINTS, lower):
         yield from _assigned(text)
 
 
 def find_tokens(text: str, lower: str) -> Iterator[Found]:
     """Those secrets that their own form tells, whatever stands around them."""
     for shape in SHAPES:
-        if shape.kind in _TOKENS and any(hint in lower for hint in shape.hints):
+        if shape.kind in _TOKENS and _hinted(shape.hints, lower):
             for match in shape.pattern.finditer(text):
                 yield Found(*match.span(), shape.kind)
+
+
+def _hinted(hints: tuple[str, ...], lower: str) -> bool:
+    for hint in hints:  # noqa: SIM110 - half the time of `any`
+        if hint in lower:
+            return True
+    return False
 
 
 def _plausible(kind: str, secret: str) -> bool:

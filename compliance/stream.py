@@ -13,8 +13,10 @@ from compliance.secrets import MARK
 
 CONTEXT: Final = 512  # characters that were shown and may tell what the next ones are
 CARRY: Final = 8192  # that may wait
-_BLOB: Final = re.compile(r"(?:[A-Za-z0-9+/=_-]{16,200}[ \t]*\r?\n)*\S*\Z")
-_NAMING: Final = re.compile(r"[\w\"'-]+[ \t]*[:=]?[ \t]*[\"']?\Z")
+_ENCODED: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
+_LEAST_LINE: Final = 16  # characters of a line of an encoding
+_MOST_LINE: Final = 200
+_GNIMAN: Final = re.compile(r"[\"']?[ \t]*[:=]?[ \t]*[\w\"'-]+")  # a name and its sign, read from the end
 _END: Final = "-----END"
 
 
@@ -45,7 +47,7 @@ class Stream:
             self._held, self._inside = self._held[end:], ""
         whole, known = self._before + self._held, len(self._before)
         stop = len(whole) if final else max(self._safe(whole), known)
-        found = sorted(self._redactor.find(whole), key=lambda one: one.start)
+        found = sorted(self._redactor.in_shown(whole), key=lambda one: one.start)
         if not final:
             for one in reversed(found):
                 if one.kind == "private-key" and one.end == len(whole):
@@ -70,9 +72,24 @@ class Stream:
 
     def _safe(self, whole: str) -> int:
         """Where what has to wait begins."""
-        blob = _BLOB.search(whole, max(0, len(whole) - CARRY))
-        at = blob.start() if blob else len(whole)
-        naming = _NAMING.search(whole[max(0, at - 200) : at])
+        at = _blob(whole, max(0, len(whole) - CARRY))
+        naming = _GNIMAN.match(whole[max(0, at - 200) : at][::-1])
         if naming is not None:
-            at = max(0, at - 200) + naming.start()
+            at -= naming.end()
         return min(at, self._redactor.beginning(whole))
+
+
+def _blob(text: str, least: int) -> int:
+    """Where the last word of `text` begins, or the lines before it that look like an encoding; from `least` on."""
+    words = text[least:].rsplit(None, 1)
+    at = len(text) if not words or text[-1:].isspace() else len(text) - len(words[-1])
+    while at > least and text[at - 1] == "\n":
+        start = max(text.rfind("\n", least, at - 1) + 1, least)
+        line = text[start : at - 1].removesuffix("\r").rstrip(" \t")
+        size = min(len(line) - len(line.rstrip(_ENCODED)), _MOST_LINE)
+        if size < _LEAST_LINE:
+            break
+        at = start + len(line) - size
+        if at > start:
+            break
+    return at

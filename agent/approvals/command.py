@@ -101,7 +101,11 @@ class CommandReviewer:
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            # `wait` waits for the pipes too, and they may stay full, or open in what left the group.
+            process._transport.close()  # type: ignore[attr-defined]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE_SECONDS):
+                    await process.wait()
         if status != 0:
             raise ValueError(f"it ended with exit status {status}")
         return data

@@ -185,7 +185,9 @@ def _written(file: IO[str], text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             file.close()  # it would try to write once more
-        raise ConfigError(f"cannot write `{file.name}`: {error.strerror}", "the task itself is done") from None
+        raise ConfigError(
+            f"cannot write `{file.name}`: {error.strerror}", "the task itself is done"
+        ) from None
 
 
 @contextlib.contextmanager

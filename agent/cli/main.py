@@ -30,7 +30,18 @@ COMMANDS = {
     "doctor": "say what of this machine works for the agent",
     "help": "show this text",
 }
-FOLDERS = ("sessions", "policy", "approvals", "audit", "sandbox", "doctor", "config", "login", "logout", "apply")
+FOLDERS = (
+    "sessions",
+    "policy",
+    "approvals",
+    "audit",
+    "sandbox",
+    "doctor",
+    "config",
+    "login",
+    "logout",
+    "apply",
+)
 # Options of Codex that have no meaning here, and what to do instead.
 _NOT_HERE = {
     "--approve-for-me": "no model answers for a person: allow it by a rule, or run `agent`",

@@ -28,15 +28,13 @@ from compliance.events import (
     ToolCalled,
     Witnessed,
 )
-from compliance.evidence.uses import Uses
+from compliance.evidence.uses import EXAMPLES, MOST, Ref, Uses
 from compliance.query import program_of
 from compliance.reading import Seen
 from compliance.reports.base import OTHERS, tally
 from compliance.soundness import Soundness
 from execpolicy.decision import Decision
 
-MOST: Final = 20_000
-EXAMPLES: Final = 3
 WANTED: Final[Mapping[str, str]] = MappingProxyType(
     {  # what a record of each fact would be of
         "log": "anything",
@@ -64,16 +62,6 @@ WANTED: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 PRIVILEGED: Final = frozenset({"sudo", "doas", "su", "pkexec", "runuser", "run0"})
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """A record that supports a claim."""
-
-    log: str
-    seq: int
-    time: str
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Final
 
 from compliance.events import Reply
 from compliance.evidence.catalogue import Control, Framework, framework, is_ours, named_by
-from compliance.evidence.facts import WANTED, Fact, Facts, Ref
-from compliance.evidence.uses import RuleKey, Use
+from compliance.evidence.facts import WANTED, Fact, Facts
+from compliance.evidence.uses import Ref, RuleKey, Use
 from compliance.reports.base import Report
 from compliance.rulebook import RuleBook, RuleCard
 from compliance.soundness import Soundness

@@ -18,9 +18,8 @@ from compliance.evidence.document import (
     Text,
     Tiles,
 )
-from compliance.evidence.facts import Ref
 from compliance.evidence.pack import Finding, Pack, Status, buckets
-from compliance.evidence.uses import RuleKey, Use
+from compliance.evidence.uses import Ref, RuleKey, Use
 from compliance.reports.base import Table
 from execpolicy.decision import Decision
 

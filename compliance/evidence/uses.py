@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from compliance.events import Approved, Decided, Overridden, Reply, Revoked, SessionEnded
 from compliance.reading import Seen
 from compliance.reports.base import Recent
 from execpolicy.decision import Decision, RuleMatch
 
-if TYPE_CHECKING:
-    from compliance.evidence.facts import Ref
-
 MOST: Final = 20_000
 EXAMPLES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A record that supports a claim."""
+
+    log: str
+    seq: int
+    time: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -65,9 +65,12 @@ class Masks:
         self._masks = masks
         self._places = places
         self._read = read
-        self._patterns = [(mask, one) for mask in masks for one in mask.pattern]
+        self._patterns = [(mask.id, covering(one)) for mask in masks for one in mask.pattern]
         self._named = [mask for mask in masks if mask.env or mask.header or mask.argument]
         self._programs = [mask for mask in masks if mask.program]
+        self._mentions = [
+            (mask, _word_needles(mask.program) or ("",), _behind(mask)) for mask in self._programs
+        ]
         self._files = [mask for mask in masks if mask.paths]
         self._whole_calls = [mask for mask in masks if mask.tool and not mask.argument]
         self._signs = _Signs.of(masks)
@@ -85,9 +88,10 @@ class Masks:
 
     def find(self, text: str, tool: str | None = None, server: str | None = None) -> Iterator[Hidden]:
         """What is hidden in `text`. `tool` is called by it, where that is known; a mask of another is left out."""
-        for mask, pattern in self._patterns:
-            for start, end in covering(pattern).spans(text):
-                yield Hidden(start, end, mask.id)
+        for id_, pattern in self._patterns:
+            if pattern.needle in text:
+                for start, end in pattern.spans(text):
+                    yield Hidden(start, end, id_)
         if self._named:
             yield from self._named_values(text, tool, server)
         if self._programs:
@@ -160,7 +164,9 @@ class Masks:
         return None
 
     def _words(self, text: str) -> Iterator[Hidden]:
-        wanted = [mask for mask in self._programs if _mentioned(mask, text)]
+        wanted = [
+            mask for mask, names, behind in self._mentions if _one_of(names, text) and _one_of(behind, text)
+        ]
         if not wanted:
             return
         commands = self._commands(text)
@@ -239,11 +245,16 @@ def _is_program(mask: Mask, word: Word) -> bool:
     return mask.program is not None and (_fits(mask.program, name) or word.text is None)
 
 
-def _mentioned(mask: Mask, text: str) -> bool:
-    needles = _word_needles(mask.program) if mask.program is not None else None
-    if needles is not None and not any(needle in text for needle in needles):
-        return False
-    return not mask.option or any((one[:6] if one.startswith("--") else one) in text for one in mask.option)
+def _one_of(needles: Sequence[str], text: str) -> bool:
+    for needle in needles:  # noqa: SIM110 - half the time of `any`
+        if needle in text:
+            return True
+    return False
+
+
+def _behind(mask: Mask) -> tuple[str, ...]:
+    """Of which one stands wherever the mask hides something behind its program; a long option may be cut short."""
+    return tuple(one[:6] if one.startswith("--") else one for one in mask.option) or ("",)
 
 
 def _secrets(mask: Mask, argv: Sequence[Word]) -> Iterator[str]:
@@ -339,16 +350,12 @@ class _Signs:
             elif mask.pattern:
                 long += [(covering(one).needle, covering(one).least) for one in mask.pattern]
             elif mask.program is not None:
-                behind = (
-                    mask.subcommand[:1]
-                    or tuple(one[:6] if one.startswith("--") else one for one in mask.option)
-                    or ("",)
-                )
+                behind = mask.subcommand[:1] or _behind(mask)
                 pairs.append((_word_needles(mask.program) or ("",), behind))
             else:
                 pattern = mask.env or mask.header or mask.argument
                 found = None if pattern is None else _word_needles(pattern)
-                always |= found is None and mask.tool is None
+                always |= found is None and (pattern is not None or mask.tool is None)
                 (lower if mask.header is not None else words).extend(found or ())
         unique = dict.fromkeys
         return _Signs(always, tuple(unique(words)), tuple(unique(lower)), tuple(unique(long)), tuple(pairs))
