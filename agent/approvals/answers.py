@@ -61,6 +61,8 @@ def read_answer(data: bytes) -> Review:
         answer = msgspec.json.decode(data, type=_Answer, strict=True)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"its answer is not the JSON that is wanted: {error}") from None
+    if len(json.loads(data, object_pairs_hook=list)) != len(msgspec.json.decode(data)):
+        raise ValueError("its answer names a member twice")
     return Review({"allow": True, "deny": False, "ask": None}[answer.decision], answer.reason[:MOST_REASON])
 
 

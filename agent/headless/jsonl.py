@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from agent.headless import collab
+from agent.protocol.approvals import Answer, Offer
 from agent.protocol.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -95,6 +96,13 @@ class JsonLines:
                         "call_id": request.call_id,
                         "tool": request.tool,
                         "subject": request.subject,
+                        "session_grant": request.session_grant or None,
+                        "offers": [
+                            _offered(answer, offer)
+                            for answer in (Answer.USER, Answer.PROJECT)
+                            for offer in request.offers.of(answer)
+                        ],
+                        "why_not": list(request.offers.why_not),
                     }
                 )
             case ApprovalAnswered(reply, call_id):
@@ -317,6 +325,20 @@ class JsonLines:
     def _put(self, line: JsonObject) -> None:
         # ASCII only: a lone surrogate in a file name or an output must not break the stream.
         self._write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+def _offered(answer: Answer, offer: Offer) -> JsonObject:
+    """A lasting answer, and the rules that it would keep."""
+    return {
+        "answer": answer.value,
+        "wide": offer.wide,
+        "extent": offer.extent,
+        "ends": offer.ends,
+        "rules": list(offer.rules),
+        "also": list(offer.also),
+        "still": list(offer.still),
+        "notes": list(offer.notes),
+    }
 
 
 def _worded(script: str) -> JsonObject:

@@ -14,10 +14,13 @@ _BLANK = re.compile(r"\n(?:[^\S\n]*\n){4,}")
 # Not printed by a terminal, or printed elsewhere than they stand: bidirectional controls, characters
 # without width, invisible operators, tags, variation selectors, line and paragraph separators.
 _HIDDEN = (
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff"
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U00016fe4\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _STEERS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_HIDDEN}]")
+# Blank, and yet no blank to a shell.
+_BLANKS = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]")
 
 
 def visible(text: str) -> str:
@@ -43,7 +46,8 @@ def message_text(text: str) -> str:
 
 def command_text(text: str) -> str:
     """`visible` text of a command; a gap that would push the rest out of sight is named instead."""
-    shown = _GAP.sub(lambda found: f" ⟨{len(found[0])} blanks⟩ ", visible(text))
+    named = _BLANKS.sub(_picture, visible(text))
+    shown = _GAP.sub(lambda found: f" ⟨{len(found[0])} blanks⟩ ", named)
     return _BLANK.sub(lambda found: "\n⟨" + str(found[0].count("\n") - 1) + " empty lines⟩\n", shown)
 
 

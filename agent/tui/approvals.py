@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.protocol.approvals import Answer, ApprovalRequest, Offer
 from agent.protocol.plain import command_text, visible
@@ -12,6 +12,7 @@ from execpolicy.decision import Decision, Part
 
 MOST_LINES = 60  # of the command; the rest is a key away and said to be missing
 MOST_PARTS = 30
+MOST_WIDTH = 2000  # characters of one line
 # A lasting answer, its key, and where it is kept.
 _KEPT = ((Answer.PROJECT, "p", "for this project"), (Answer.USER, "u", "for you"))
 
@@ -50,7 +51,7 @@ def card(request: ApprovalRequest, *, whole: bool = False) -> list[Line]:
         parts = tuple(sorted(parts, key=lambda part: -part.decision))[:MOST_PARTS]
         lines.append(Line(f"the strictest {MOST_PARTS} parts; {left} more: [v] shows them", "ask"))
     for part in parts:
-        lines.extend(_part(part))
+        lines.extend(_cut(list(_part(part)), whole=whole))
     lines.append(Line(""))
     lines.append(Line(f"verdict: {request.verdict.decision.word}: {_flat(reason(request.verdict))}", "ask"))
     if instead := way_out(request.verdict):
@@ -150,11 +151,22 @@ def _command(request: ApprovalRequest) -> Iterator[Line]:
 
 
 def _cut(lines: list[Line], *, whole: bool) -> list[Line]:
-    if whole or len(lines) <= MOST_LINES:
+    if whole:
+        return lines
+    lines = [replace(line, text=_clipped(line.text)) for line in lines]
+    if len(lines) <= MOST_LINES:
         return lines
     half = MOST_LINES // 2
     left = Line(f"⟨{len(lines) - 2 * half} lines are not shown: [v] shows them⟩", "ask")
     return [*lines[:half], left, *lines[-half:]]
+
+
+def _clipped(text: str) -> str:
+    """Head and tail of a line that would fill the screen by itself."""
+    if len(text) <= MOST_WIDTH:
+        return text
+    half = MOST_WIDTH // 2
+    return f"{text[:half]}⟨{len(text) - 2 * half} characters are not shown: [v] shows them⟩{text[-half:]}"
 
 
 def _part(part: Part) -> Iterator[Line]:

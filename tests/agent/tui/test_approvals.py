@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -221,3 +222,25 @@ def test_nothing_of_an_offer_steers_the_terminal() -> None:
     shown = text(request) + question(request)
     assert "\x1b" not in shown
     assert "\nallow rm" not in shown
+
+
+def test_no_character_of_a_command_is_blank_or_steers_but_the_plain_ones() -> None:
+    hidden = [
+        f"U+{code:04X}"
+        for code in range(0x110000)
+        if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
+        and chr(code) not in " \t\n"
+        and chr(code)
+        in text(replace(REQUEST, subject=f"a{chr(code)}b", verdict=Verdict(decision=Decision.ASK)))
+    ]
+    assert hidden == []
+
+
+def test_a_line_that_would_fill_the_screen_is_cut_and_says_so() -> None:
+    long = "echo " + "x" * 100_000 + " ; rm -rf build"
+    verdict = Verdict(decision=Decision.ASK, parts=(Part(kind="command", text=long, decision=Decision.ASK),))
+    request = replace(REQUEST, subject=long, verdict=verdict)
+    assert len(text(request)) < 10_000
+    assert text(request).count("characters are not shown: [v] shows them") == 2
+    assert text(request).count("rm -rf build") == 2
+    assert text(request, whole=True).count(long) == 2
