@@ -10,11 +10,14 @@ import shutil
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from agent.approvals.answers import MOST_ANSWER, Review, encoded, read_answer
 from agent.errors import ConfigError
 from agent.protocol.approvals import ApprovalRequest
 from execpolicy.engine.words import inside
+
+_GRACE_SECONDS: Final = 1.0
 
 
 def program_of(

@@ -170,7 +170,7 @@ class McpConnection:
                 return asking.result()
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - what a foreign program answers may fail in any way
+        except Exception as error:  # an answer of a foreign program may fail in any way
             if not self._end.is_set():
                 raise McpFailed(f"the MCP server `{name}` answered with an error: {_words(error)}") from error
             await asyncio.wait({self._task}, timeout=3 * _GRACE)
