@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,10 @@ LONG = b'{"decision": "allow", "reason": "' + b"x" * 9000 + b'"}'
         pytest.param(b'{"reason": "allow"}', None, id="no-decision"),
         pytest.param(b'{"decision": "allow", "more": 1}', None, id="an-unknown-member"),
         pytest.param(b'{"decision": "allow"} {"decision": "deny"}', None, id="two-objects"),
+        pytest.param(b'{"decision": "deny", "decision": "allow"}', None, id="a-member-twice"),
+        pytest.param(b'{"decision": "deny", "decisio\\u006e": "allow"}', None, id="twice-in-other-spelling"),
+        pytest.param(b'\xef\xbb\xbf{"decision": "allow"}', None, id="a-byte-order-mark"),
+        pytest.param(b'{"decision": "allow", "reason": NaN}', None, id="no-number"),
         pytest.param(b'sure: {"decision": "allow"}', None, id="words-around-it"),
         pytest.param(b'{"decision": "allow", "reason": 1}', None, id="a-number-as-reason"),
         pytest.param(b'{"decision": "allow\xff"}', None, id="no-utf-8"),
@@ -128,6 +135,16 @@ async def test_a_command_is_bounded_in_time_with_all_that_it_started(tmp_path: P
             return
         await asyncio.sleep(0.05)
     raise AssertionError("its child lives on")
+
+
+async def test_what_left_the_group_of_a_command_is_not_waited_for(tmp_path: Path) -> None:
+    if shutil.which("setsid") is None:
+        pytest.skip("needs setsid")
+    script = "setsid sleep 300 <&0 & echo $! > child; wait"
+    review = await command(tmp_path, script, seconds=0.5).review(ASK)
+    assert review == Review(None, "it did not answer within 0.5 seconds")
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
 
 
 async def test_a_command_is_asked_so_often_only(tmp_path: Path) -> None:
