@@ -13,7 +13,7 @@ LEAST_VALUE: Final = 6  # shorter values stand in too many innocent texts
 MARK: Final = "[masked:"
 
 _WORDS: Final = (
-    r"(?:pass(?:word|wd|phrase|code)?|pwd|pw|otp|secrets?|tokens?|api[_-]?keys?|apikeys?|access[_-]?keys?"
+    r"(?:pass(?:word|wd|phrase|code)?|pwd|pw|otp|secrets?|tokens?|api[_.-]?keys?|apikeys?|psk|access[_-]?keys?"
     r"|private[_-]?keys?|secret[_-]?keys?|auth(?:orization)?|credentials?|creds?|cookies?|session[_-]?key"
     r"|signing[_-]?key|encryption[_-]?key|master[_-]?key|webhook[_-]?url|dsn|connection[_-]?string|pat)"
 )
@@ -119,8 +119,8 @@ SHAPES: Final = (
     _shape("telegram", ":aa", r"\b\d{8,10}:AA[A-Za-z0-9_-]{30,}"),
     _shape(
         "azure",
-        "accountkey sharedaccess sig=",
-        r"(?:AccountKey|SharedAccessKey|SharedAccessSignature|[?&]sig)=(?P<secret>[^;&\s\"']{8,})",
+        "accountkey sharedaccess sig= -signature=",
+        r"(?:AccountKey|SharedAccessKey|SharedAccessSignature|[?&]sig|X-(?:Amz|Goog)-Signature)=(?P<secret>[^;&\s\"']{8,})",
         _ANY_CASE,
     ),
     _shape(
@@ -177,6 +177,13 @@ SHAPES: Final = (
         r"(?P<secret>(?=[^\s\"'`]{0,200}\d)[^\s\"'`]{6,})",
         _ANY_CASE,
     ),
+    _shape(
+        "sql",
+        "password identified",
+        r"\b(?:IDENTIFIED\s{1,4}(?:WITH\s{1,4}\S{1,80}\s{1,4})?(?:BY|AS)|(?:WITH|SET)\s{1,4}(?:ENCRYPTED\s{1,4})?PASSWORD"
+        r"|(?:ENCRYPTED\s{1,4})?PASSWORD)\s{0,4}=?\s{0,4}(?:PASSWORD\()?\\?'(?P<secret>[^'\n]{1,400})'",
+        _ANY_CASE,
+    ),
     _shape("netrc", "login", r"\blogin\s{1,4}\S{1,200}\s{1,4}password\s{1,4}(?P<secret>\S+)"),
     _shape("password-option", "sshpass", r"\bsshpass\s+-p\s*[\"']?(?P<secret>[^\s\"']+)"),
 )
@@ -208,6 +215,7 @@ HINTS: Final = tuple(dict.fromkeys(hint for shape in SHAPES for hint in shape.hi
 NAME_HINTS: Final = (
     "pass",
     "pwd",
+    "psk",
     "pw",
     "otp",
     "secret",
@@ -225,7 +233,7 @@ NAME_HINTS: Final = (
 # `NAME=value`, `name: value`, `"name": "value"`, `--name value`; the name is judged by `is_secret_name`
 _ASSIGNED: Final = re.compile(
     r"(?<![A-Za-z0-9_.-])(?P<name>-{0,2}[A-Za-z_][A-Za-z0-9_.-]{1,80})"
-    r"(?P<sep>\\?[\"']?\]?\s{0,3}[=:]\s{0,3}|\s{1,3}(?=[^\s-]))(?:b?f?r?(?P<open>\\?[\"']))?"
+    r"(?P<sep>\\{0,7}[\"']?\]?\s{0,3}(?:=>|[=:])\s{0,3}|\s{1,3}(?=[^\s-]))(?:b?f?r?(?P<open>\\?[\"']))?"
 )
 _WORD: Final = r"""(?:[^\s"'`;|&<>{stop}\\]+|\\.|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|,(?=[^\s"']))+"""
 _BARE: Final = re.compile(_WORD.replace("{stop}", r"(){}\[\],"))

@@ -80,6 +80,18 @@ def mix(length: int) -> str:
         ),
         pytest.param(f"-----BEGIN PRIVATE KEY-----\\n{mix(64)}", mix(64), id="pem-cut-off"),
         pytest.param(f"x AGE-SECRET-KEY-1{mix(58).upper()}", mix(58).upper(), id="age"),
+        pytest.param("psql -c \"ALTER USER b WITH PASSWORD 'hunter2'\"", "hunter2", id="sql"),
+        pytest.param("mysql -e \"CREATE USER 'b' IDENTIFIED BY 'hunter2'\"", "hunter2", id="sql-identified"),
+        pytest.param(
+            """bash -c "curl -d '{\\\\\\"api_key\\\\\\":\\\\\\"hunter2\\\\\\"}'\"""",
+            "hunter2",
+            id="json-twice",
+        ),
+        pytest.param(":password => 'hunter2'", "hunter2", id="hash-rocket"),
+        pytest.param("'password' => \"hunter2\",", "hunter2", id="array-of-php"),
+        pytest.param('psk="hunter22"', "hunter22", id="wireless"),
+        pytest.param("api.key=hunter22", "hunter22", id="properties"),
+        pytest.param(f"https://b.example/k?X-Amz-Signature={mix(64)}", mix(64), id="signed-address"),
     ],
 )
 def test_a_secret_is_known_by_its_form(text: str, secret: str) -> None:
