@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+
 from execpolicy.decision import Verdict
 from execpolicy.engine.context import FactValue
 from execpolicy.values import field, frozen

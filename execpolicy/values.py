@@ -218,6 +218,7 @@ class _DataclassFields:
 
         twin = dataclasses.make_dataclass(owner.__name__, list(_twins(owner, dataclasses)))
         found: dict[str, Any] = twin.__dataclass_fields__  # type: ignore[attr-defined]
+        owner.__dataclass_fields__ = found  # type: ignore[attr-defined]  # it takes a millisecond to make
         return found
 
 

@@ -9,7 +9,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from dataclasses import replace as replace_event
 from hashlib import sha256
 from typing import assert_never
 
@@ -57,7 +56,7 @@ class Witness:
         if any(not match.enforced and match.opened is None for match in judgement.verdict.matches):
             would = self._strict.judge(tool, request).verdict.decision
         context, facts = notes.context, notes.facts
-        return replace_event(
+        return replace(
             judgement,
             basis=Basis(
                 asked=asked(request),
@@ -243,7 +242,7 @@ def decided(session: str, call: ToolCall, request: Request, judgement: Judgement
     basis = judgement.basis
     if basis is None:
         return found
-    return replace_event(
+    return replace(
         found,
         would=basis.would,
         situation=basis.situated.id,

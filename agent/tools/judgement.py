@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
 from agent.config.asking import Ask
@@ -11,9 +10,10 @@ from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools.base import Request
 from compliance.events import Asked, CommandRead, LookedUp, Situated
 from execpolicy.decision import NetworkAccess, SandboxMode, Verdict
+from execpolicy.values import frozen, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Basis:
     """What a judgement rested on, for the record."""
 
@@ -27,7 +27,7 @@ class Basis:
     lookups: tuple[LookedUp, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judgement:
     """A verdict, told twice, and what the call is confined to if it runs."""
 
@@ -47,7 +47,7 @@ class Judge(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Owner:
     """The most power that the owner of the machine lets anything run with."""
 
