@@ -23,8 +23,12 @@ class Line:
         return [*self.before, *self.after]
 
 
-def arrange(words: Sequence[str], commands: Collection[str], valued: Collection[str]) -> Line:
+def arrange(
+    words: Sequence[str], commands: Collection[str], valued: Collection[str], besides: Collection[str] = ()
+) -> Line:
     """Find the command in `words`. `valued` are the options that take the next word as their value.
+
+    `besides` are further names that count as commands, but that no other word is taken to mean.
 
     After `--` nothing is a command any more: `agent -- exec` has the prompt `exec`.
     """
@@ -36,7 +40,7 @@ def arrange(words: Sequence[str], commands: Collection[str], valued: Collection[
         if len(word) > 1 and word.startswith("-"):
             at += 2 if word in valued else 1
             continue
-        if word in commands:
+        if word in commands or word in besides:
             return Line(word, tuple(words[:at]), tuple(words[at + 1 :]))
         if at + 1 < len(words) and (close := _meant(word, commands)):
             raise UsageError(

@@ -50,6 +50,22 @@ _NOT_HERE = {
     "--disable": "features are settings: `-c KEY=VALUE`, see docs/reference/config.md",
     "--last": "it belongs to resume and fork: `agent exec resume --last`",
 }
+# Commands of Codex that are none here: a client that asks for one must not have its name sent to a model as a task.
+_NO_COMMANDS = {
+    "app-server": "clients drive `agent exec --json`, with `resume ID` for the next turn",
+    "mcp-server": "clients drive `agent exec --json`, with `resume ID` for the next turn",
+    "proto": "clients drive `agent exec --json`, with `resume ID` for the next turn",
+    "exec-server": "clients drive `agent exec --json`, with `resume ID` for the next turn",
+    "mcp": "servers are settings: `[mcp_servers.NAME]` in config.toml, or `-c mcp_servers.NAME.command=...`",
+    "execpolicy": "`agent policy check` asks the rules",
+    "features": "features are settings: `agent config show`",
+    "debug": "`agent doctor` says what works, `agent sandbox` runs a command confined",
+    "cloud": "everything runs on this machine",
+    "plugin": "tools come from MCP servers: `[mcp_servers.NAME]` in config.toml",
+    "update": "update the package that brought the agent",
+    "completion": "there are none yet",
+    "responses-api-proxy": "`--base-url` and `[model_providers.NAME]` name another server",
+}
 EPILOG = (
     "\b\nCommands:\n"
     + "\n".join(f"  {name:<10}{about}" for name, about in COMMANDS.items())
@@ -175,7 +191,7 @@ def _run(words: list[str]) -> int:
         if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
         for option in parameter.opts
     }
-    line = arrange(words, COMMANDS, valued)
+    line = arrange(words, COMMANDS, valued, besides=_NO_COMMANDS)
     match line.command:
         case None:
             return invoke(build(run.interactive, EPILOG), line.words, "agent")
@@ -200,6 +216,10 @@ def _run(words: list[str]) -> int:
             from agent.cli.review import review
 
             return invoke(build(review), line.words, "agent review")
+        case name if name in _NO_COMMANDS:
+            raise UsageError(
+                f"there is no command `{name}` here", f"{_NO_COMMANDS[name]}; as a task: `agent -- {name}`"
+            )
         case name:
             raise UsageError(
                 f"`{line.before[0]}` does not belong before `{name}`", f"see `agent {name} --help`"

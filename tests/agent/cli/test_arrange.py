@@ -49,3 +49,9 @@ def test_a_command_that_is_nearly_one_is_not_sent_to_a_model(line: str, meant: s
     with pytest.raises(UsageError) as caught:
         arrange(line.split("|"), COMMANDS, VALUED)
     assert f"did you mean `{meant}`?" in caught.value.help
+
+
+def test_names_besides_are_found_and_never_guessed() -> None:
+    assert arrange(["-m", "x", "proto", "y"], COMMANDS, VALUED, ("proto",)).command == "proto"
+    assert arrange(["prota", "y"], COMMANDS, VALUED, ("proto",)).command is None
+    assert arrange(["--", "proto"], COMMANDS, VALUED, ("proto",)).command is None

@@ -142,6 +142,12 @@ def test_the_reference_page_shows_every_help_text() -> None:
         (["--model", "x", "sessions", "list"], "`--model` does not belong before `sessions`", ""),
         (["exec", "x", "--cd", "nowhere"], "`--cd nowhere` is not a folder", "name an existing folder"),
         (["exec", "x", "--base-url", "localhost"], "`base_url` must be an http or https address", ""),
+        (["app-server"], "there is no command `app-server` here", "clients drive `agent exec --json`"),
+        (["-c", "x=y", "mcp-server"], "there is no command `mcp-server` here", "clients drive"),
+        (["proto", "--json"], "there is no command `proto` here", "clients drive"),
+        (["mcp", "add", "x"], "there is no command `mcp` here", "servers are settings"),
+        (["execpolicy", "check", "ls"], "there is no command `execpolicy` here", "`agent policy check`"),
+        (["features", "list"], "there is no command `features` here", "features are settings"),
         (["resume", "--last", "a", "b"], "`--last` and a session id do not go together", ""),
     ],
 )
