@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
+from agent import __version__
 from agent.errors import ModelError, TransientModelError
 from agent.llm.client import ItemArrived, ModelEvent, ModelRequest, ResponseDone, TextArrived
 from agent.llm.deferred import deferred
@@ -91,6 +92,22 @@ class ResponsesClient:
                 async for event in events:
                     yield event
 
+    def _named(self, request: ModelRequest) -> dict[str, str]:
+        """Who asks, and for which thread, in the headers that proxies and services of Codex look at.
+
+        What the settings say of the same header holds.
+        """
+        ours = {
+            "accept": "text/event-stream",
+            "user-agent": f"agent/{__version__}",
+            "originator": "agent",
+            "session-id": request.cache_key,
+            "thread-id": request.cache_key,
+            "x-client-request-id": request.cache_key,
+        }
+        set_by_hand = {name.lower() for name in self._headers}
+        return {name: value for name, value in ours.items() if value and name not in set_by_hand}
+
     @contextlib.contextmanager
     def _told_without_key(self) -> Iterator[None]:
         """A service may repeat the key in what it says about a failure, and say as much as it likes."""
@@ -138,7 +155,7 @@ class ResponsesClient:
                     answer: object = await client.post(
                         "/responses",
                         body=body,
-                        options={"headers": dict(request.headers)},
+                        options={"headers": self._named(request) | dict(request.headers)},
                         cast_to=httpx2.Response,
                         stream=True,
                         stream_cls=AsyncStream[object],

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from agent import __version__
 from agent.errors import ModelError
 from agent.llm.client import ItemArrived, ModelEvent, ModelRequest, ResponseDone, RetryScheduled, TextArrived
 from agent.llm.responses import ResponsesClient
@@ -85,6 +86,28 @@ def test_the_request_has_what_the_service_needs() -> None:
             "prompt_cache_key": "thread",
         }
     ]
+
+
+@pytest.mark.parametrize("by_hand", [{}, {"User-Agent": "mine", "Originator": "me"}], ids=["ours", "set"])
+def test_headers_name_the_program_and_the_thread(by_hand: dict[str, str]) -> None:
+    request = ModelRequest(
+        model="m", input=(), tools=(), cache_key="thread-7", headers=(("traceparent", "t"),)
+    )
+
+    async def send(url: str) -> None:
+        client = ResponsesClient(base_url=url, api_key="key", headers=by_hand)
+        async for _ in client.stream(request):
+            pass
+        await client.aclose()
+
+    with ScriptedServer(replay([HELLO])) as server:
+        asyncio.run(send(server.base_url))
+    (sent,) = server.headers
+    for name in ("session-id", "thread-id", "x-client-request-id"):
+        assert sent[name] == "thread-7"
+    assert (sent["accept"], sent["traceparent"]) == ("text/event-stream", "t")
+    want = ("mine", "me") if by_hand else (f"agent/{__version__}", "agent")
+    assert (sent["user-agent"], sent["originator"]) == want
 
 
 @pytest.mark.parametrize(
