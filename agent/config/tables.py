@@ -31,6 +31,20 @@ OF_CODEX = (
     "check_for_update_on_startup",
     "suppress_unstable_features_warning",
 )
+# Keys of Codex that have another name here, or no meaning, by the first name of the key.
+_INSTEAD = {
+    "tools": 'a search is `web_search = "live"`; the other tools are always there, and judged by rules',
+    "features": "features are settings of their own here",
+    "shell_environment_policy": "commands get no secrets; docs/reference/config.md lists what is set",
+    "approvals_reviewer": "see `approvals` and `--approve-with`",
+    "model_instructions_file": "write AGENTS.md, or AGENTS.override.md",
+    "experimental_instructions_file": "write AGENTS.md, or AGENTS.override.md",
+    "developer_instructions": "write AGENTS.md, or AGENTS.override.md",
+    "instructions": "write AGENTS.md, or AGENTS.override.md",
+    "history": "`--ephemeral` stores no session",
+    "otel": "telemetry is set by the usual OTEL_ variables",
+    "notify": "`agent exec --json` tells a program what happens",
+}
 _OWN = "set it in your own config.toml"
 
 
@@ -190,6 +204,8 @@ def _flat(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, objec
 
 def nearest(name: str, known: Mapping[str, object]) -> str:
     """A word about the key that was perhaps meant."""
+    if known is BY_NAME and (instead := _INSTEAD.get(name.partition(".")[0])):
+        return instead
     names = (*known, *((PROJECTS, PROVIDERS, PROFILES, PROFILE, SERVERS) if known is BY_NAME else ()))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:

@@ -104,6 +104,53 @@ def test_it_is_refused_with_a_word_that_helps(place: Place, words: str, says: st
     assert says in ran.err
 
 
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("tools.web_search=true", 'web_search = "live"'),
+        ("features.web_search_request=true", "settings of their own"),
+        ("features.multi_agent=false", "settings of their own"),
+        ("model_instructions_file=x", "AGENTS.md"),
+        ('shell_environment_policy.inherit="all"', "no secrets"),
+        ("history.persistence=none", "--ephemeral"),
+    ],
+)
+def test_a_key_of_codex_that_is_none_here_has_a_word_that_helps(
+    place: Place, setting: str, says: str
+) -> None:
+    ran = place.run("exec", "go", "-c", setting)
+    assert (ran.status, ran.requests) == (1, [])
+    assert says in ran.err
+
+
+# Command lines of published wrappers, CI steps and orchestrators; {id} is a stored session, {dir} the folder.
+LINES = (
+    "exec resume {id} --json --full-auto --skip-git-repo-check --cd {dir} --model m --sandbox workspace-write -- go",
+    "exec --json --skip-git-repo-check resume {id} -m m go",
+    "exec resume --json --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox --model m --config"
+    " model_reasoning_effort=high {id} go",
+    "exec --json --sandbox read-only --skip-git-repo-check --ephemeral -c approval_policy=never -C {dir} -m m go",
+    "exec --skip-git-repo-check --cd {dir} --output-last-message {dir}/out --model m --sandbox read-only go",
+    "exec --json resume --last go",
+    "exec --full-auto --cd {dir} go --json",
+    "exec --json --ephemeral -C {dir} --skip-git-repo-check --ignore-user-config --sandbox read-only --model m -c"
+    " model_reasoning_effort=high -c model_context_window=32768 --output-last-message {dir}/out go",
+    "--search exec --json go",
+    "e --json -- go",
+)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_command_lines_of_others(place: Place, line: str) -> None:
+    begun = place.run("exec", "--json", "one").events[0]["thread_id"] if "resume" in line else ""
+    ran = place.run(*line.format(id=begun, dir=place.root).split())
+    assert ran.status == 0, ran.err
+    assert ran.requests[0]["input"][-1]["content"][0]["text"] == "go"
+    assert ran.requests[0]["model"] == ("m" if " m " in line else "gpt-5.5")
+    if "out" in line:
+        assert (place.root / "out").read_text() == "Done."
+
+
 def test_a_search_is_offered(place: Place) -> None:
     (request,) = place.run("exec", "--search", "go").requests
     assert {"type": "web_search", "external_web_access": True} in request["tools"]
