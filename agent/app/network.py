@@ -19,7 +19,7 @@ from agent.protocol.events import NetworkUsed
 from agent.protocol.items import JsonObject
 from agent.protocol.verdicts import reason, way_out
 from agent.sandbox.spec import Network, SandboxSpec
-from agent.tools.approval import Answered, ApprovalDesk
+from agent.tools.approval import Answered, ApprovalDesk, Unanswered
 from agent.tools.asks import for_a_person
 from agent.tools.base import Emit, UseTool
 from agent.tools.judgement import Judgement
@@ -157,10 +157,14 @@ class AskedRules(Rules):
                     verdict=ruling.verdict,
                 )
             case Answer.NO | Answer.STOP:
+                if answered.reply.answer is Answer.STOP:
+                    self._desk.stop()
                 said = f": {answered.reply.message}" if answered.reply.message else ""
-                return refused(ruling, f"the user said no{said}", "do without it")
+                return refused(
+                    ruling, f"{answered.reply.approver or 'the user'} said no{said}", "do without it"
+                )
 
-    def _record(self, target: Target, answered: object) -> None:
+    def _record(self, target: Target, answered: Answered | Unanswered) -> None:
         about = f"{target} ({target.protocol})"
         if isinstance(answered, Answered):
             reply = answered.reply
@@ -178,14 +182,18 @@ class AskedRules(Rules):
                     else "",
                     until=answered.until,
                     rules=answered.rules,
+                    review=answered.review,
                 )
             )
         else:
-            self._unanswered(target, audit.Reply.UNATTENDED)
+            self._unanswered(target, audit.Reply.UNATTENDED, answered)
 
-    def _unanswered(self, target: Target, reply: audit.Reply) -> None:
+    def _unanswered(self, target: Target, reply: audit.Reply, nobody: Unanswered | None = None) -> None:
         about = f"{target} ({target.protocol})"
-        self._sink.record(audit.Approved(self._session, self._call_id, reply, "", about))
+        if nobody is not None:
+            about = f"{about}: {nobody.why}"
+        review = "" if nobody is None else nobody.review
+        self._sink.record(audit.Approved(self._session, self._call_id, reply, "", about, review=review))
 
 
 class Recorded:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Protocol
@@ -93,6 +95,7 @@ class ApprovalDesk:
         self._asking = 0
         self._open: dict[str, asyncio.Future[ApprovalReply]] = {}
         self._grants: dict[_Grant, ApprovalReply] = {}
+        self._stops: dict[int, Callable[[], object]] = {}
         self._asking_since: float | None = None
         self._asked_seconds = 0.0
 
@@ -154,6 +157,21 @@ class ApprovalDesk:
             return False
         question.set_result(reply)
         return True
+
+    @contextlib.contextmanager
+    def stoppable(self, stop: Callable[[], object]) -> Iterator[None]:
+        """While it is open, a stop that is said to something on the way calls `stop`."""
+        key = next(self._numbers)
+        self._stops[key] = stop
+        try:
+            yield
+        finally:
+            del self._stops[key]
+
+    def stop(self) -> None:
+        """Somebody answered `stop` to what a running call wanted: what runs ends, and with it the turn."""
+        for stop in tuple(self._stops.values()):
+            stop()
 
     def _remembered(self, key: _Grant, started: float) -> Answered | None:
         reply = self._grants.get(key)

@@ -174,7 +174,10 @@ class Dispatcher:
     async def _granted(self, call: ToolCall, prepared: Prepared, judgement: Judgement) -> ToolResult:
         try:
             grant = Grant(self._sandboxes(judgement.spec.mode), judgement.spec)
-            ran = await prepared.run(grant, self._emit)
+            task = asyncio.current_task()
+            assert task is not None
+            with self._desk.stoppable(task.cancel):
+                ran = await prepared.run(grant, self._emit)
         except SandboxUnavailable as error:
             text = f"{call.name} rejected: {error}. It was not run."
             self._emit(Warned(str(error), error.help))
@@ -182,9 +185,9 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - a call is a task of its own; its record must not be lost
             return self._broken(call, prepared, error)
         if ran.later is not None:
-            task = asyncio.create_task(self._follow(call, prepared, ran.later, grant))
-            self._open.add(task)
-            task.add_done_callback(self._open.discard)
+            following = asyncio.create_task(self._follow(call, prepared, ran.later, grant))
+            self._open.add(following)
+            following.add_done_callback(self._open.discard)
             return ToolResult(ran.output)
         result = self._ended(call, prepared, ran, grant)
         if self._desk.asks_after_failure and (sign := blocked(call, prepared.request, ran, grant.spec)):

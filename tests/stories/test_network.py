@@ -16,7 +16,7 @@ import pytest
 from agent.llm.scripted import Calls, Says, Step, respond
 from agent.llm.scripted import replay as steps_of
 from agent.protocol.approvals import Answer, ApprovalRequest
-from agent.protocol.events import ApprovalAsked, NetworkUsed
+from agent.protocol.events import ApprovalAsked, NetworkUsed, TurnInterrupted
 from agent.protocol.items import JsonObject
 from agent.sandbox.select import select
 from execpolicy.decision import SandboxMode
@@ -113,6 +113,17 @@ async def test_a_host_no_rule_names_is_asked_about_once(story: Any, answer: Answ
     assert "no-such-name.invalid:80" in told.outputs()[0]
     answers = of_kind(told.record(), "approved")
     assert [(one["answer"], one["approver"]) for one in answers] == [(answer.value, "ann")]
+
+
+async def test_a_stop_ends_the_command_and_the_turn(story: Any) -> None:
+    command = "curl -sS http://no-such-name.invalid/; sleep 300"
+    told = story(respond(Calls("exec_command", {"cmd": command})), respond(Says("Never said.")))
+    told.policy(COMMANDS + 'network_rule(host = "other.test", decision = "allow")\n')
+    events = await told.tell(person=lambda request: Answer.STOP)
+    assert any(isinstance(event, TurnInterrupted) for event in events)
+    assert len(told.server.requests) == 1
+    (answered,) = of_kind(told.record(), "approved")
+    assert (answered["answer"], answered["approver"]) == ("stop", "ann")
 
 
 async def test_nobody_there_to_be_asked(story: Any) -> None:
