@@ -41,7 +41,8 @@ _INTERPRETERS: Final = (
 _INTERPRETER_NAMES: Final = frozenset(_INTERPRETERS.split())
 _POWER_NAMES: Final = (
     "chroot dd doas eval exec kexec mkfs nsenter pkexec rm rmdir runas shred source ssh su sudo "
-    "systemd-run unshare wipefs"
+    "systemd-run unshare wipefs bwrap concurrently cross-env firejail guix nix-shell nodemon proot run-parts "
+    "screen winpty wsl"
 )
 _POWER: Final = frozenset(_POWER_NAMES.split())
 _SYSTEM: Final = ("/bin/", "/sbin/", "/usr/")  # where a session cannot change a program

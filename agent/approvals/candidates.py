@@ -18,8 +18,8 @@ MOST_RULES: Final = 4  # one yes keeps no more
 MOST_WORDS: Final = 40
 MOST_CHARACTERS: Final = 2000
 EXACT = (
-    "exactly these words, in any folder, also behind programs that only pass them on and beside other allowed "
-    "commands"
+    "exactly these words, in any folder, with any input and with variables that steer no program, also behind "
+    "programs that only pass them on and beside other allowed commands"
 )
 
 

@@ -94,6 +94,8 @@ def test_what_is_offered(script: str, patterns: list[list[str]]) -> None:
         ("./build.sh", "may be another one then"),
         ("tools/x a", "may be another one then"),
         ("sudo ls", "one time only"),
+        ("bwrap --bind / / ls", "one time only"),
+        ("run-parts hooks", "one time only"),
         ("/usr/bin/systemd-run ls", "one time only"),
         ("rm -rf build", "one time only"),
         ("ssh host ls", "one time only"),
