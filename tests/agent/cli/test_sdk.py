@@ -225,6 +225,74 @@ def test_the_sandbox_and_every_other_option(client: Client, mode: str, status: s
     assert {"type": "web_search", "external_web_access": True} in request["tools"]
 
 
+@pytest.mark.parametrize("policy", ["never", "on-request", "on-failure", "untrusted"])
+def test_every_approval_policy_is_taken_and_nobody_is_waited_for(client: Client, policy: str) -> None:
+    steps: list[Step] = [respond(command("make it")), respond(Says("Done."))]
+    result, server = client.drive(steps, "run", input="go", thread={"approvalPolicy": policy})
+    (item,) = (item for item in result["ok"]["items"] if item["type"] == "command_execution")
+    assert (item["status"], result["ok"]["finalResponse"]) == ("declined", "Done.")
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("thread", "want"),
+    [
+        ({"webSearchMode": "live"}, True),
+        ({"webSearchMode": "cached"}, False),
+        ({"webSearchMode": "disabled"}, None),
+        ({"webSearchEnabled": True}, True),
+        ({"webSearchEnabled": False}, None),
+    ],
+)
+def test_each_search_of_the_web(client: Client, thread: dict[str, Any], want: bool | None) -> None:
+    _, server = client.drive([respond(Says("Done."))], "run", input="go", thread=thread)
+    tools: Any = server.requests[0]["tools"]
+    assert [tool.get("external_web_access") for tool in tools if tool["type"] == "web_search"] == (
+        [] if want is None else [want]
+    )
+
+
+@pytest.mark.parametrize(
+    "effort", ["minimal", "low", "medium", "high", "xhigh", "max", "ultra", "persistent"]
+)
+def test_each_effort(client: Client, effort: str) -> None:
+    overrides = {"configOverrides": ["model_verbosity=low", 'model_reasoning_summary="auto"']}
+    _, server = client.drive(
+        [respond(Says("Done."))], "run", input="go", thread={"modelReasoningEffort": effort}, **overrides
+    )
+    request: Any = server.requests[0]
+    assert request["reasoning"] == {"effort": effort, "summary": "auto"}
+    assert request["text"] == {"verbosity": "low"}
+
+
+def test_a_plan_is_one_item_of_a_stream(client: Client) -> None:
+    def plan(*status: str) -> Calls:
+        steps = [{"step": f"s{n}", "status": one} for n, one in enumerate(status)]
+        return Calls("update_plan", {"plan": steps})
+
+    steps: list[Step] = [
+        respond(plan("in_progress", "pending")),
+        respond(plan("completed", "in_progress")),
+        respond(Says("Done.")),
+    ]
+    result, _ = client.drive(steps, "streamed", input="go")
+    seen = [
+        (event["type"], [one["completed"] for one in event["item"]["items"]])
+        for event in result["ok"]["events"]
+        if event.get("item", {}).get("type") == "todo_list"
+    ]
+    assert seen == [
+        ("item.started", [False, False]),
+        ("item.updated", [True, False]),
+        ("item.completed", [True, False]),
+    ]
+
+
+def test_an_abort_before_the_start_asks_no_model(client: Client) -> None:
+    result, server = client.drive([], "abortedBefore", input="go")
+    assert (result["ok"]["error"], server.requests) == ("AbortError", [])
+
+
 def test_a_failure_and_a_wrong_setting_are_exceptions(client: Client) -> None:
     result, _ = client.drive([Fail(400, "no such model")], "run", input="go")
     assert "no such model" in result["failed"]

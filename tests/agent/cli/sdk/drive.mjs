@@ -11,6 +11,7 @@ const codex = new Codex({
   baseUrl: about.baseUrl,
   apiKey: about.apiKey,
   config: about.config,
+  configOverrides: about.configOverrides,
   env: about.env,
 });
 
@@ -44,6 +45,15 @@ const scenarios = {
     const thread = codex.resumeThread(begun.id, about.thread);
     const turn = await thread.run(about.input ?? "second");
     return { id: begun.id, resumed: thread.id, ...turn };
+  },
+  async abortedBefore() {
+    const thread = codex.startThread(about.thread);
+    try {
+      await thread.run(about.input, { signal: AbortSignal.abort() });
+    } catch (error) {
+      return { error: error.name };
+    }
+    return { error: null };
   },
   async aborted() {
     const stop = new AbortController();
