@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -291,6 +292,21 @@ def test_what_is_cut_short_is_no_interrupt(capsys: pytest.CaptureFixture[str]) -
     told = capsys.readouterr().err
     assert "EOFError: marshal data too short (test_main.py:" in told
     assert "interrupted" not in told
+
+
+def test_an_interrupt_before_anything_is_loaded_is_quiet(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *more):\n"
+        "        if name == 'agent.cli.main':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from agent.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code, "--version"], capture_output=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_an_interrupt_is_told_with_the_status_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
