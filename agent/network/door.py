@@ -67,9 +67,11 @@ class ProxyDoor:
 
     async def serve(self, listener: socket.socket) -> None:
         """Serve on `listener` from now on."""
+        # In two steps, of which the first never waits: a task that is cancelled leaves a server that `close` knows.
         self._server = await asyncio.start_server(
-            self._arrived, sock=listener, limit=self._guard.bounds.chunk, start_serving=True
+            self._arrived, sock=listener, limit=self._guard.bounds.chunk, start_serving=False
         )
+        await self._server.start_serving()
 
     def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._closed or len(self._clients) >= self._guard.bounds.connections:
