@@ -12,7 +12,6 @@ import itertools
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from measure import table
 
@@ -26,6 +25,7 @@ from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMa
 from execpolicy.engine.masks import Masks
 from execpolicy.engine.words import Places
 from execpolicy.shell.analyse import analyse
+from execpolicy.values import replace
 
 ROUNDS = 5
 VALUES = ("k7-Qz/9f+Wd=2mXb_81LpR.tY", "hunter2hunter", "Xk29dkqPzz81aa", "s3same-open-9", "qwerty-0987-zz")

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hmac
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final, Protocol, TypeVar, cast
@@ -29,6 +31,7 @@ from compliance.secrets import (
     is_secret_name,
     shortest,
 )
+from execpolicy import values
 from execpolicy.values import frozen, replace
 
 T = TypeVar("T")
@@ -101,7 +104,8 @@ class Redactor:
             return text
         found = self.find(text, tool, server)
         for one in found:
-            self._remember(text[one.start : one.end], one.kind)
+            if one.kind != "known":
+                self._remember(text[one.start : one.end], one.kind)
         return self._mask(text, found)
 
     def beginning(self, text: str) -> int:
@@ -348,7 +352,23 @@ def _names(kind: type) -> tuple[str, ...]:
 
     Asked once a class: for values of the engine `__dataclass_fields__` is made anew each time.
     """
+    if "__value_fields__" in kind.__dict__:
+        return tuple(name for name in values.fields(kind) if name not in _KEPT and not _textless(kind, name))
     return tuple(name for name in getattr(kind, "__dataclass_fields__", ()) if name not in _KEPT)
+
+
+def _textless(kind: type, name: str) -> bool:
+    """Whether the field can hold no text: it is a number, a truth, a word of an enumeration, or None."""
+    for base in kind.__mro__:
+        told = base.__dict__.get("__annotations__", {}).get(name)  # noqa: RUF063 - `inspect` takes 6 ms
+        if isinstance(told, str):
+            known = vars(sys.modules[base.__module__])
+            return all(
+                one in ("int", "bool", "float", "None")
+                or (isinstance(found := known.get(one), type) and issubclass(found, Enum))
+                for one in told.split(" | ")
+            )
+    return False
 
 
 class _Getters(dict[type, "Callable[[object], tuple[object, ...]] | None"]):

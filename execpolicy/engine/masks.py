@@ -333,9 +333,8 @@ class _Signs:
     words: tuple[str, ...]
     lower: tuple[str, ...]
     long: tuple[tuple[str, int], ...]  # counts only in a text of so many characters
-    pairs: tuple[
-        tuple[tuple[str, ...], tuple[str, ...]], ...
-    ]  # one of each: a program, and what is behind it
+    behind: tuple[tuple[str, tuple[str, ...]], ...]  # what follows a program, and the programs
+    dashed: tuple[tuple[str, tuple[str, ...]], ...]  # the same; what follows begins with a dash
 
     @staticmethod
     def of(masks: Sequence[Mask]) -> _Signs:
@@ -343,7 +342,7 @@ class _Signs:
         words: list[str] = []
         lower: list[str] = []
         long: list[tuple[str, int]] = []
-        pairs: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+        programs: dict[str, list[str]] = {}
         for mask in masks:
             if mask.paths:
                 words += ("*** ", "+++ ", "<<")
@@ -351,14 +350,22 @@ class _Signs:
                 long += [(covering(one).needle, covering(one).least) for one in mask.pattern]
             elif mask.program is not None:
                 behind = mask.subcommand[:1] or _behind(mask)
-                pairs.append((_word_needles(mask.program) or ("",), behind))
+                for one in behind:
+                    programs.setdefault(one, []).extend(_word_needles(mask.program) or ("",))
             else:
                 pattern = mask.env or mask.header or mask.argument
                 found = None if pattern is None else _word_needles(pattern)
                 always |= found is None and (pattern is not None or mask.tool is None)
                 (lower if mask.header is not None else words).extend(found or ())
-        unique = dict.fromkeys
-        return _Signs(always, tuple(unique(words)), tuple(unique(lower)), tuple(unique(long)), tuple(pairs))
+        pairs = [(behind, _shortest(names)) for behind, names in programs.items()]
+        return _Signs(
+            always,
+            _shortest(words),
+            _shortest(lower),
+            tuple(sorted(set(long), key=lambda one: one[1])),
+            tuple(pair for pair in pairs if not pair[0].startswith("-")),
+            tuple(pair for pair in pairs if pair[0].startswith("-")),
+        )
 
     def seen(self, text: str, lower: str) -> bool:
         if self.always:
@@ -371,13 +378,25 @@ class _Signs:
                 return True
         size = len(text)
         for word, least in self.long:
-            if size >= least and word in text:
+            if size < least:
+                break
+            if word in text:
                 return True
-        for programs, behind in self.pairs:
-            for program in programs:
-                if program in text and any(one in text for one in behind):
-                    return True
+        for behind, programs in self.behind:
+            if behind in text and _one_of(programs, text):
+                return True
+        if "-" not in text:
+            return False
+        for behind, programs in self.dashed:  # noqa: SIM110 - half the time of `any`
+            if behind in text and _one_of(programs, text):
+                return True
         return False
+
+
+def _shortest(needles: Sequence[str]) -> tuple[str, ...]:
+    """Those of `needles` that hold no other one: where none of these stands, none of `needles` does."""
+    all_ = tuple(dict.fromkeys(needles))
+    return tuple(one for one in all_ if not any(other != one and other in one for other in all_))
 
 
 def _word_needles(pattern: WordPattern | None) -> tuple[str, ...] | None:

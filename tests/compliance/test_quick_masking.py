@@ -1,0 +1,63 @@
+"""What is left out to be quick changes nothing: a text that is not looked through holds nothing."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compliance.events import PolicyLoaded
+from compliance.redact import Redactor
+from compliance.secrets import HINTS, NAME_HINTS, shortest
+from compliance.stream import CARRY, Stream
+
+VALUES = ("k7-Qz/9f+Wd=2mXb_81LpR.tY", "hunter2hunter", "--..!!??", "qwerty-0987-zz")
+PIECES = st.sampled_from(
+    [
+        *(*VALUES, "hunter2", "k7-Qz/9f", "--token ", "PASSWORD=", "api_key: ", "Zx81abQ2cc", "git status"),
+        *("/srv/path", " ", "\n", "\r\n", "'", '"', "\\", "%41", "ghp_", "a1" * 12, "AAAA" * 30, "Bearer "),
+        *("[", "..."),
+    ]
+)
+TEXTS = st.lists(PIECES | st.text(max_size=6), max_size=8).map("".join)
+ENDING = re.compile(r"(?:[A-Za-z0-9+/=_-]{16,200}[ \t]*\r?\n)*\S*\Z")
+NAMING = re.compile(r"[\w\"'-]+[ \t]*[:=]?[ \t]*[\"']?\Z")
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_what_is_shown_unread_holds_no_secret(text: str) -> None:
+    hide = Redactor(VALUES)
+    assert hide.in_shown(text) == (hide.find(text) if len(text) > 1 else [])
+
+
+@settings(deadline=None)
+@given(st.lists(TEXTS, min_size=2, max_size=4))
+def test_an_event_is_masked_as_each_of_its_texts_is(texts: list[str]) -> None:
+    hide = Redactor(VALUES)
+    event = PolicyLoaded("session", (), errors=tuple(texts))
+    secret = [bool(hide.find(text)) for text in texts]
+    if any(secret):
+        masked = hide.event(event).errors
+        assert all(one != text for one, text, holds in zip(masked, texts, secret, strict=True) if holds)
+    else:
+        assert hide.event(event) is event
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_the_end_that_waits_is_the_one_that_the_expressions_tell(text: str) -> None:
+    blob = ENDING.search(text, max(0, len(text) - CARRY))
+    assert blob is not None
+    at = blob.start()
+    naming = NAMING.search(text[max(0, at - 200) : at])
+    at = at if naming is None else max(0, at - 200) + naming.start()
+    assert Stream(Redactor())._safe(text) == at
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60))
+def test_fewer_hints_tell_the_same(text: str) -> None:
+    every = (*NAME_HINTS, *HINTS)
+    assert any(one in text for one in every) == any(one in text for one in shortest(every))
