@@ -21,6 +21,7 @@ from compliance.note import (
     device_key,
     is_key_of,
     read_checkpoint,
+    read_regular,
     read_verifier,
 )
 from compliance.segments import NOTES_NAME, Snapshot, lines, snapshot
@@ -100,7 +101,7 @@ def _note(line: bytes) -> str:
 def own_verifier(folder: Path) -> Verifier | None:
     """The key that the log in `folder` says it is signed with."""
     try:
-        return read_verifier((folder / VKEY_NAME).read_text(encoding="utf-8"))
+        return read_verifier(read_regular(folder / VKEY_NAME).decode())
     except (OSError, UnicodeDecodeError, SealError):  # none that could have signed anything
         return None
 
@@ -146,7 +147,7 @@ def _grown(log: Snapshot, folder: Path, last: Checkpoint | None) -> tuple[Tree, 
 
 def _saved(folder: Path, last: Checkpoint) -> tuple[Tree, tuple[str, int]]:
     try:
-        state = msgspec.json.decode((folder / STATE_NAME).read_bytes(), type=_State)
+        state = msgspec.json.decode(read_regular(folder / STATE_NAME), type=_State)
         tree = Tree(state.size, [bytes.fromhex(peak) for peak in state.peaks])
     except (OSError, msgspec.DecodeError, ValueError):
         return Tree(), ("", 0)
@@ -305,7 +306,7 @@ def _sound_notes(folder: Path, flaws: list[Flaw]) -> list[Signed]:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:

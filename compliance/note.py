@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -93,6 +95,14 @@ class Signer:
         return f"{text}\n— {verifier.name} {signature}\n"
 
 
+def read_regular(path: Path) -> bytes:
+    """What is in `path`. OSError also for what is no ordinary file: a pipe would be waited for, a device has no end."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "no ordinary file")
+        return file.read()
+
+
 def device_key(path: Path) -> Signer:
     """The key in `path`, made on first use, for its owner's eyes only."""
     try:
@@ -102,10 +112,10 @@ def device_key(path: Path) -> Signer:
         raise SealError("signing is not installed", "install policy-agent[seal]") from None
     try:
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except FileNotFoundError:
             _write_once(path, _as_file(Ed25519PrivateKey.generate()))
-            data = path.read_bytes()
+            data = read_regular(path)
         key = load_pem_private_key(data, None)
     except OSError as error:
         raise SealError(

@@ -200,8 +200,9 @@ def _check_end(log: Snapshot, head: Head, verifier: Verifier) -> None:
 def _check_kept(folder: Path, verifier: Verifier) -> None:
     """What was put aside after a crash is still what it was."""
     for seq, name, digest in verifier.kept:
+        path = folder / Path(name).name
         try:
-            found = hashlib.sha256((folder / Path(name).name).read_bytes()).hexdigest()
+            found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         except OSError:
             found = ""
         if found != digest:

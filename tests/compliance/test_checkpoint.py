@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +17,7 @@ from compliance.chain import START, FlawKind, seal
 from compliance.checkpoint import (
     advance,
     compare,
+    keeping,
     own_verifier,
     signed_checkpoints,
 )
@@ -283,3 +285,23 @@ def test_checkpoints_are_read_as_specified(note: str, size: int | None) -> None:
 def test_one_key_even_when_two_make_it(tmp_path: Path) -> None:
     assert device_key(tmp_path / "k").verifier == device_key(tmp_path / "k").verifier
     assert [path.name for path in tmp_path.iterdir()] == ["k"]
+
+
+@pytest.mark.parametrize("name", ["device.vkey", "device.key", "checkpoints.state", "checkpoints.jsonl"])
+@pytest.mark.parametrize("what", ["pipe", "device", "folder"])
+def test_what_is_no_ordinary_file_is_told_and_not_waited_for(tmp_path: Path, name: str, what: str) -> None:
+    fill(tmp_path, 3)
+    advance(tmp_path)
+    (tmp_path / name).unlink(missing_ok=True)
+    match what:
+        case "pipe":
+            os.mkfifo(tmp_path / name)
+        case "device":
+            (tmp_path / name).symlink_to("/dev/zero")
+        case _:
+            (tmp_path / name).mkdir()
+    try:
+        told = " ".join(flaw.segment for flaw in keeping(tmp_path).flaws)
+    except SealError as error:
+        told = str(error)
+    assert name in told or (name == "device.vkey" and "checkpoints.jsonl" in told)
