@@ -49,9 +49,6 @@ class Hosts:
         return [paths for owner, paths in self.by_name.get(name, ()) if owner <= layer]
 
 
-NO_HOSTS = Hosts({})
-
-
 @frozen
 class Program:
     """The first word of a command and the file it stands for, as far as they are known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from execpolicy.engine.paths import resolve_glob
@@ -416,21 +416,3 @@ def _word_needles(pattern: WordPattern | None) -> tuple[str, ...] | None:
             return tuple(needle for one in found for needle in one or ())
         case _:
             return None
-
-
-def hidden_arguments(
-    masks: Masks, tool: str | None, server: str | None, arguments: Mapping[str, object]
-) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """The places in `arguments` that are hidden, each with the id of its mask. Nothing below one is named."""
-    open_: list[tuple[tuple[str | int, ...], object]] = [((), arguments)]
-    while open_:
-        where, value = open_.pop()
-        if isinstance(value, Mapping):
-            for name, inner in value.items():
-                found = masks.argument(str(name), tool, server)
-                if found is not None:
-                    yield (*where, name), found
-                else:
-                    open_.append(((*where, name), inner))
-        elif isinstance(value, list | tuple):
-            open_ += [((*where, at), inner) for at, inner in enumerate(value)]

@@ -12,7 +12,7 @@ from execpolicy.bundle.load import PolicySource, load_policy
 from execpolicy.decision import Layer
 from execpolicy.diagnostics import render
 from execpolicy.engine.compiled import dump, load
-from execpolicy.engine.masks import Masks, hidden_arguments
+from execpolicy.engine.masks import Masks
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import Places
 from execpolicy.lang.lower import parse_rules
@@ -105,15 +105,6 @@ def test_the_tool_counts_where_it_is_known() -> None:
     assert shown(text, "put", "vault") == shown(text) == '{"phrase": "***"}'
     assert shown(text, "get", "vault") == shown(text, "put", "other") == text
     assert shown('whole {"a": 1}', "whole") == "whole ********"
-
-
-def test_arguments_are_hidden_at_any_depth() -> None:
-    arguments = {"a": [{"phrase": "x"}], "phrase": {"phrase": 1}, "b": 2}
-    assert sorted(map(str, (where for where, _ in hidden_arguments(masks(), "put", "vault", arguments)))) == [
-        "('a', 0, 'phrase')",
-        "('phrase',)",
-    ]
-    assert [*hidden_arguments(masks(), "whole", None, {"x": 1})] == [(("x",), "call")]
 
 
 def test_what_a_script_reads() -> None:
