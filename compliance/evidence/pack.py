@@ -19,6 +19,8 @@ from execpolicy.decision import Decision
 
 _ENFORCING: Final = frozenset({"decisions", "denials", "asks", "least", "privileged", "confinement"})
 
+MOST_IDLE: Final = 10  # rules that are named one by one though they did nothing
+
 
 class Status(enum.Enum):
     """How far records speak for a control. None of these is a judgement of conformity."""
@@ -178,11 +180,16 @@ def _finding(
     if not rules:
         missing.append("no rule that names this control was enforced in the period")
     fired = {(key.id, key.digest) for key in mapped}
-    missing += [
+    idle = [
         f"rule {card.id} ({card.path}:{card.line}) names this control, and no record shows it enforced"
         for card in sorted(cards.values(), key=lambda card: (card.id, card.path))
         if (card.id, card.digest) not in fired and control in named_by(asked, card.controls)
     ]
+    missing += idle[:MOST_IDLE]
+    if len(idle) > MOST_IDLE:
+        missing.append(
+            f"{len(idle) - MOST_IDLE} further rules name this control, and no record shows them enforced"
+        )
     whole = len(shown) == len(known) and bool(rules or not _ENFORCING & set(control.shown_by))
     if not shown and not rules:
         status = Status.NONE

@@ -10,13 +10,13 @@ from compliance.evidence.catalogue import FRAMEWORKS, Framework, framework, name
 from compliance.evidence.facts import WANTED, Facts
 
 CONTROLS = {
-    "soc2": "CC6.1 CC6.3 CC6.8 CC7.2 CC7.3 CC8.1",
-    "iso27001": "A.5.15 A.8.9 A.8.15 A.8.16 A.8.17 A.8.18 A.8.19 A.8.32",
+    "soc2": "CC6.1 CC6.3 CC6.6 CC6.8 CC7.2 CC7.3 CC8.1",
+    "iso27001": "A.5.15 A.8.9 A.8.15 A.8.16 A.8.17 A.8.18 A.8.19 A.8.20 A.8.32",
     "iso42001": "A.6.2.6 A.6.2.8 A.9",
     "nist-800-53": (
-        "AU-2 AU-3 AU-4 AU-5 AU-6 AU-8 AU-9 AU-9(3) AU-10 AU-11 AU-12 CM-3 CM-5 CM-6 CM-7(5) SI-7 AC-3 AC-6 IR-4"
+        "AU-2 AU-3 AU-4 AU-5 AU-6 AU-8 AU-9 AU-9(3) AU-10 AU-11 AU-12 CM-3 CM-5 CM-6 CM-7(5) SI-7 AC-3 AC-6 IR-4 SC-7"
     ),
-    "pci": "10.2 10.3 10.4 10.5 10.6 10.7",
+    "pci": "6.5 7.2 10.2 10.3 10.4 10.5 10.6 10.7",
     "eu-ai-act": "Art.12 Art.14 Art.19 Art.26(5) Art.26(6)",
 }
 
