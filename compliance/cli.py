@@ -269,7 +269,10 @@ def _checked(log: Snapshot, trusted: Verifier | None) -> tuple[Verification, str
     if not kept.signed:
         return result, "none" if trusted is None and kept.key is None else "none, and there is a key"
     last = f"{len(kept.signed)}, the last over {kept.signed[-1].checkpoint.size} records"
-    how = f"signed by {by.name}" if by and able else "signatures not checked: install policy-agent[seal]"
+    if by is None:
+        how = "signatures not checked: there is no key to check them with"
+    else:
+        how = f"signed by {by.name}" if able else "signatures not checked: install policy-agent[seal]"
     return result, f"{last}, {how}"
 
 

@@ -135,7 +135,8 @@ def _words(event: AuditEvent) -> list[str]:
         case SessionEnded():
             return [f"session ended: {visible(event.why)}"]
         case Gap():
-            return [f"gap ({event.kind.value}): {visible(event.reason)}"]
+            times = f", {event.count} times" if event.count > 1 else ""
+            return [f"gap ({event.kind.value}): {visible(event.reason)}{times}"]
         case other:
             assert_never(other)
 

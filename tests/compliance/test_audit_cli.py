@@ -12,8 +12,20 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from compliance.cli import app
-from compliance.events import Approved, Decided, Outcome, Ran, Refused, Reply, SessionEnded, SessionStarted
+from compliance.events import (
+    Approved,
+    Decided,
+    Gap,
+    GapKind,
+    Outcome,
+    Ran,
+    Refused,
+    Reply,
+    SessionEnded,
+    SessionStarted,
+)
 from compliance.log import AuditLog
+from compliance.plain import describe
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
 
 
@@ -201,3 +213,10 @@ def test_a_pipe_in_the_log_is_told_and_not_waited_for(tmp_path: Path, name: str)
     )
     assert done.returncode == 1
     assert "no ordinary file" in done.stdout + done.stderr
+
+
+def test_how_many_were_not_recorded_is_shown() -> None:
+    assert (
+        "disk full, 3 times"
+        in describe(1, "2026-01-01T00:00:00.000000Z", Gap("", GapKind.UNWRITTEN, "disk full", count=3))[0]
+    )
