@@ -18,6 +18,8 @@ _LINE = 1 << 14
 # Any method: what a server makes of the host that such a request names must be seen.
 _BEGUN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*+(?:[ \t]++[^\x00]*+)?+")
 _REQUEST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++[ \t]++[^\n]*HTTP/1\.[0-9][ \t\r]*+")
+# HTTP that is not read here: HTTP/2 without TLS, versions that some servers take for the first one.
+_UNREAD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++[ \t]++[^\n]*HTTP/[0-9.]*+[ \t\r]*+", re.IGNORECASE)
 # A conversation in HTTP inside the tunnel: the client, the flow, and what the client has said so far.
 Converse = Callable[[Streams, Flow, bytes], Awaitable[None]]
 _LINGER_SECONDS = 30.0
@@ -126,6 +128,9 @@ async def _sniffed(
     if seen is Seen.HTTP:
         if await _passes_as(HTTP, flow, guard, whole=not free):
             return _Http(data)
+        return None
+    if _UNREAD.fullmatch(data.lstrip(b"\r\n").partition(b"\n")[0]):
+        guard.cut(flow, "it carries a version of HTTP whose hosts cannot be seen", "use HTTP/1.1, or TLS")
         return None
     if data and not free:
         guard.cut(flow, "CONNECT carries TLS or HTTP only", "use SOCKS5 for other protocols")

@@ -88,7 +88,10 @@ async def test_tls_for_the_server_that_was_allowed(net: Any, opened: Opened, pie
         pytest.param(hello(None), "names no server", id="no-name"),
         pytest.param(hello("ok.test")[:100], "is not whole", id="half"),
         pytest.param(b"\x16\3\1\0\5\2\0\0\1\0", "cannot be read", id="unreadable"),
-        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "", id="http2"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "version of HTTP", id="http2"),
+        pytest.param(b"GET / http/1.1\r\nHost: evil.test\r\n\r\n", "version of HTTP", id="lower-case"),
+        pytest.param(b"GET / HTTP/2.0\r\nHost: evil.test\r\n\r\n", "version of HTTP", id="text-of-http2"),
+        pytest.param(b"\r\nGET / HTTP/0.9\r\nHost: evil.test\r\n\r\n", "version of HTTP", id="http0"),
     ],
 )
 async def test_tls_for_another(net: Any, opened: Opened, data: bytes, why: str) -> None:
@@ -101,8 +104,6 @@ async def test_tls_for_another(net: Any, opened: Opened, data: bytes, why: str) 
 
     port = await net.server(listen)
     await net.start()
-    if opened is by_socks and not why:
-        pytest.skip("SOCKS5 carries anything that is no HTTP/1")
     reader, writer = await opened(net, "ok.test", port)
     writer.write(data)
     writer.write_eof()
