@@ -35,8 +35,8 @@ app = typer.Typer(
 
 app.add_typer(witness_app, name="witness")
 app.add_typer(evidence_app, name="evidence")
-app.command("report")(report_command)
-app.command("ship")(ship_command)
+app.command("report", short_help="Answer one question over the record.")(report_command)
+app.command("ship", short_help="Send a collector what it does not have yet.")(ship_command)
 
 
 class Format(Enum):
@@ -139,7 +139,7 @@ def show_command(
     raise typer.Exit(1 if bad else 0)
 
 
-@app.command("export")
+@app.command("export", short_help="Print records in the words of other systems.")
 def export_command(
     format: Annotated[ExportFormat, typer.Option("--format", help="Words of which system.")],
     session: Annotated[str, typer.Option(help="Of this session; a beginning of its id is enough.")] = "",
@@ -221,11 +221,10 @@ def verify_command(
 
     Exit status: 0 intact, 1 broken or not readable, 2 wrong usage.
     """
-    from dataclasses import replace
-
     from compliance.cli_witness import Asked, ask, read_key
     from compliance.errors import ComplianceError
     from compliance.segments import snapshot
+    from execpolicy.values import replace
 
     trusted = _trusted(key) if key else None
     if bool(witness) != bool(witness_key):
@@ -253,11 +252,11 @@ def verify_command(
 
 def _checked(log: Snapshot, trusted: Verifier | None) -> tuple[Verification, str]:
     """The records, the checkpoints over them, and a line on these."""
-    from dataclasses import replace
     from importlib.util import find_spec
 
     from compliance.checkpoint import Roots, keeping
     from compliance.segments import verify
+    from execpolicy.values import replace
 
     kept = keeping(log.folder)
     roots = Roots(kept.sizes)
@@ -393,7 +392,7 @@ def rotate_key_command(folder: Folder = None) -> None:
     typer.echo(rotate(folder or default_folder(), datetime.date.today()).id)
 
 
-@app.command("prove")
+@app.command("prove", short_help="Print a proof that a record is in the signed log.")
 def prove_command(
     seq: Annotated[int, typer.Argument(min=1, help="Number of the record.", metavar="SEQ")],
     folder: Folder = None,
