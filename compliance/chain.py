@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 import msgspec
@@ -17,6 +16,7 @@ import msgspec
 from compliance.codec import Json, JsonObject, from_json
 from compliance.errors import RecordError
 from compliance.events import SCHEMA, Gap, GapKind
+from execpolicy.values import frozen, replace, slotted
 
 GENESIS: Final = "0" * 64
 _OPEN: Final = b'{"digest":"'
@@ -123,7 +123,7 @@ class FlawKind(enum.Enum):
     UNSUPPORTED = "unsupported"  # written by a newer version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Flaw:
     """One thing that is wrong, and where."""
 
@@ -134,7 +134,7 @@ class Flaw:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Verification:
     """What was checked and what was found. `flaws` come in the order of the log."""
 
@@ -149,13 +149,13 @@ class Verification:
         return not self.flaws
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Place:
     segment: str
     line: int
 
 
-@dataclass(slots=True)
+@slotted
 class _Missing:
     """Numbers that were jumped over, and the flaw that says so."""
 

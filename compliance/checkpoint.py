@@ -6,7 +6,6 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +24,7 @@ from compliance.note import (
     read_verifier,
 )
 from compliance.segments import NOTES_NAME, Snapshot, lines, snapshot
+from execpolicy.values import frozen
 
 KEY_NAME: Final = "device.key"
 VKEY_NAME: Final = "device.vkey"
@@ -44,7 +44,7 @@ class _Line(msgspec.Struct, frozen=True):
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signed:
     """A checkpoint and the note that carries it."""
 
@@ -231,7 +231,7 @@ def compare(log: Snapshot, signed: Sequence[Signed], trusted: Verifier | None) -
     return roots.flaws(signed, trusted)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keeping:
     """What a log holds to be signed with: read before it is checked, judged after."""
 

@@ -224,7 +224,7 @@ def verify_command(
     from compliance.cli_witness import Asked, ask, read_key
     from compliance.errors import ComplianceError
     from compliance.segments import snapshot
-    from dataclasses import replace
+    from execpolicy.values import replace
 
     trusted = _trusted(key) if key else None
     if bool(witness) != bool(witness_key):
@@ -256,7 +256,7 @@ def _checked(log: Snapshot, trusted: Verifier | None) -> tuple[Verification, str
 
     from compliance.checkpoint import Roots, keeping
     from compliance.segments import verify
-    from dataclasses import replace
+    from execpolicy.values import replace
 
     kept = keeping(log.folder)
     roots = Roots(kept.sizes)

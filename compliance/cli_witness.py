@@ -131,7 +131,7 @@ def ask(log: Snapshot, asked: Asked, trusted: Verifier | None) -> tuple[tuple[Fl
 
 
 def _told_by(flaw: Flaw, name: str) -> Flaw:
-    from dataclasses import replace
+    from execpolicy.values import replace
 
     return replace(flaw, line=0, segment=name, message=f"{flaw.message}, says the witness")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from execpolicy.values import frozen
 
 Hash = bytes
 Range = tuple[int, int]  # of leaves, half open
@@ -128,7 +129,7 @@ def root_of_inclusion(index: int, size: int, leaf: Hash, proof: Sequence[Hash]) 
     return found if last == 0 else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Growth:
     """A tree before and after."""
 

@@ -8,12 +8,12 @@ import hashlib
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from compliance.errors import ComplianceError
 from compliance.merkle import Hash
+from execpolicy.values import frozen
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,7 +27,7 @@ class SealError(ComplianceError):
     """A key, a note or a proof that cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verifier:
     """A name and a public key that are trusted together."""
 
@@ -77,7 +77,7 @@ def read_verifier(text: str) -> Verifier:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signer:
     """The key of this machine. It names itself, so that two machines never sign under one name."""
 
@@ -169,7 +169,7 @@ def _write_once(path: Path, data: bytes) -> None:
         draft.unlink()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checkpoint:
     """What a log commits to: so many records, with this root."""
 

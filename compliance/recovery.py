@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from compliance.chain import START, Link, read_line
 from compliance.events import Gap, GapKind
 from compliance.segments import MOST_LINE, Head, segment_name, segment_number, segments
+from execpolicy.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Leftover:
     """The place to go on from, and what has to be told about how it was found."""
 
@@ -20,7 +20,7 @@ class Leftover:
     torn_at: int | None = None  # half a line starts there in `segment`
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Scan:
     end: Link
     torn_at: int | None

@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ import msgspec
 
 from compliance.chain import FlawKind, Link, Verification, Verifier
 from compliance.errors import RecordError
+from execpolicy.values import frozen
 
 HEAD_NAME: Final = "head"
 NOTES_NAME: Final = "checkpoints.jsonl"
@@ -68,7 +68,7 @@ def segments(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: segment_number(path.name))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshot:
     """What a log held at one moment, while others may go on writing."""
 

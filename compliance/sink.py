@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from compliance.events import AuditEvent
+from execpolicy.values import frozen
 
 
 class AuditSink(Protocol):
@@ -31,7 +31,7 @@ class Observer(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ModelCall:
     """One request to the model service, when it is over."""
 

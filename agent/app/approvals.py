@@ -101,9 +101,8 @@ class LiveRules:
 
 
 def _closed(before: PolicyInForce, error: ConfigError) -> PolicyInForce:
-    from dataclasses import replace
-
     from agent.protocol.events import Warned
+    from execpolicy.values import replace
 
     policy = Policy.build(())
     warning = Warned(f"the rules cannot be read again, so nothing is allowed: {error}", error.help)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 from agent.protocol.events import (
@@ -22,6 +21,7 @@ from agent.protocol.events import (
 from compliance.redact import Redactor
 from compliance.stream import Stream
 from execpolicy.engine.masks import Masks
+from execpolicy.values import replace
 
 ANSWER: Final = "\0answer"  # the stream of what the model says; no call has this id
 

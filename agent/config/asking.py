@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from execpolicy.values import frozen
 
 
 class Ask(enum.Enum):
@@ -28,7 +29,7 @@ class Mode(enum.Enum):
     GRANULAR = "granular"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskPolicy:
     """`approval_policy`, read."""
 

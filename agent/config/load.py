@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +20,7 @@ from agent.config.tables import Entry, FileLayer
 from agent.config.values import Bad, Value, absolute, read_value
 from agent.errors import ConfigError, UsageError
 from execpolicy.decision import SandboxMode
+from execpolicy.values import fields, frozen
 
 # What holds where nobody says anything, of the keys whose values may be limited.
 _DEFAULTS: Mapping[str, Value] = {
@@ -31,7 +31,7 @@ _DEFAULTS: Mapping[str, Value] = {
 _STRICTNESS = (SandboxMode.READ_ONLY, SandboxMode.WORKSPACE_WRITE, SandboxMode.FULL_ACCESS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Flags:
     """What the command line says. None and empty: it says nothing."""
 
@@ -76,7 +76,7 @@ def load_settings(
     key = find_key(entries, found.about, environ, lambda: Credentials(found.home).get(provider_name(entries)))
     headers, secrets = headers_of(found.about, environ)
     values: dict[str, Any] = {name: entry.value for name, entry in entries.items()}
-    origins = {field.name: "default" for field in fields(Settings)}
+    origins = dict.fromkeys(fields(Settings), "default")
     origins |= {name: entry.origin for name, entry in entries.items()}
     origins |= {"agent_home": "environment AGENT_HOME" if environ.get("AGENT_HOME") else "default"}
     origins |= {"api_key": key.origin, "profile": found.profile.origin if found.profile else "default"}
@@ -102,7 +102,7 @@ def load_settings(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Layers:
     """All layers put together, before a key is looked for."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from agent.protocol.items import JsonObject
 from execpolicy.decision import Verdict
+from execpolicy.values import frozen
 
 
 class Answer(enum.Enum):
@@ -22,7 +22,7 @@ class Answer(enum.Enum):
         return self not in (Answer.NO, Answer.STOP)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Offer:
     """What a lasting yes would allow. INVARIANT: the rules are what is stored, to the letter."""
 
@@ -35,7 +35,7 @@ class Offer:
     notes: tuple[str, ...] = ()  # what a person should know of it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Offers:
     """The lasting answers to one ask: each kind of answer with what it may be given for."""
 
@@ -53,7 +53,7 @@ class Offers:
                 return ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ApprovalRequest:
     """Somebody has to say yes before a call runs. One is open at a time; the others wait in line."""
 
@@ -73,7 +73,7 @@ class ApprovalRequest:
     advice: str = ""  # what a reviewer said who left it to a person
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ApprovalReply:
     request_id: str
     answer: Answer

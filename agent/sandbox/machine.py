@@ -6,12 +6,12 @@ import enum
 import os
 import platform
 import sys
-from dataclasses import dataclass
 
 from agent.errors import SandboxUnavailable
 from agent.sandbox import landlock, seccomp
 from agent.sandbox.select import select
 from execpolicy.decision import SandboxMode
+from execpolicy.values import frozen
 
 _LEAST_BUBBLEWRAP = (0, 5)
 _SWITCHES = (
@@ -31,7 +31,7 @@ class State(enum.Enum):
     UNUSED = "unused"  # there, but nothing of ours needs it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layer:
     name: str
     state: State

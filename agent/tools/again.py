@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from agent.protocol.events import Event, Refusal, Status
 from agent.sandbox.spec import SandboxSpec
 from agent.tools.base import Emit, Grant, Prepared, Ran, Request, RunScript, ToolCall
 from agent.tools.denials import sign_of_denial
 from execpolicy.decision import SandboxMode
+from execpolicy.values import frozen, replace
 
 COMMAND_TOOL = "exec_command"  # input for a running program cannot be given to another one
 
@@ -23,7 +22,7 @@ def blocked(call: ToolCall, request: Request, ran: Ran, spec: SandboxSpec) -> st
     return found[0] if found is not None else ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Again:
     """The call as it was read, and the wish to run it outside."""
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from itertools import count
 from typing import Protocol
 
@@ -28,9 +27,10 @@ from agent.tools.base import (
 )
 from agent.tools.judgement import Judgement
 from execpolicy.decision import Scope, Verdict
+from execpolicy.values import frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answered:
     """What came of an ask. `remembered`: an earlier yes for the session spoke."""
 
@@ -42,7 +42,7 @@ class Answered:
     review: str = ""  # what a reviewer said who left it to a person
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unanswered:
     """Nobody answered, and why."""
 
@@ -62,7 +62,7 @@ class Lasting(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Grant:
     """INVARIANT: everything that the person was shown. Another verdict is another question."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from agent.config.asking import Ask
 from agent.tools.base import CallServer, ChangeFiles, FeedProgram, Request, RunScript, UseTool
 from execpolicy.decision import Decision, Layer, Part, Reviewer, SandboxMode, Verdict
 from execpolicy.engine.policy import Policy
+from execpolicy.values import replace
 
 
 def untrusted(request: Request, verdict: Verdict) -> Verdict:

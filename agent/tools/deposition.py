@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import assert_never
 
@@ -29,7 +28,7 @@ from execpolicy.engine.policy import Policy
 from execpolicy.engine.shadow import enforced
 from execpolicy.facts import Access, CommandFacts, ScriptFacts
 from execpolicy.shell.analyse import analyse
-from execpolicy.values import replace
+from execpolicy.values import frozen, replace
 
 Analyse = Callable[[str, str], ScriptFacts]
 MakeJudge = Callable[[Policy, Callable[[str], CheckContext], Analyse], Judge]
@@ -215,7 +214,7 @@ def request_of(asked: Asked, subject: str, cwd: str) -> Request:
             raise ValueError(f"`{form}` is no form of a request")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Asker:
     """Who asks, and by which rules."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import replace
 
 from agent.errors import SandboxUnavailable
 from agent.protocol.approvals import Answer
@@ -37,6 +36,7 @@ from compliance import events as audit
 from compliance.errors import AuditError
 from compliance.sink import AuditSink
 from execpolicy.decision import Decision, SandboxMode
+from execpolicy.values import replace
 
 ABORTED = "aborted by user"
 LONG = 4096  # characters of a command that takes long enough to judge to hold up everything else

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import PurePath
 from typing import assert_never, cast
 
@@ -32,6 +31,7 @@ from execpolicy.engine.fold import stricter
 from execpolicy.engine.policy import Policy
 from execpolicy.facts import ScriptFacts
 from execpolicy.shell.analyse import analyse
+from execpolicy.values import replace
 
 COMMAND_TOOL = "exec_command"
 

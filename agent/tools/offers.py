@@ -7,7 +7,6 @@ is not shown, and what it would let run beside this is found by asking the engin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Protocol, assert_never
 
@@ -33,7 +32,7 @@ from agent.tools.judgement import Judgement
 from execpolicy.decision import Decision, Layer, RuleMatch, Scope, Verdict
 from execpolicy.engine.policy import Policy
 from execpolicy.shell.analyse import analyse
-from execpolicy.values import frozen
+from execpolicy.values import frozen, replace
 
 SHOWN = 3  # examples of either kind
 

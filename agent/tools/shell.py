@@ -9,7 +9,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import msgspec
@@ -26,6 +25,7 @@ from agent.tools.bounds import bounded
 from agent.tools.frame import frame, shorten, with_news
 from agent.tools.heredoc import find_patch
 from agent.tools.running import RunningCommands
+from execpolicy.values import frozen, replace
 
 NAME = "exec_command"
 MAX_SCRIPT_BYTES = 131_000  # Linux takes at most 128 KiB in one argument
@@ -41,7 +41,7 @@ Doors = Callable[[str, str, Network, Emit], Door]
 LIVE_BYTES = 1 << 18  # of one command, told to frontends as it comes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ShellLimits:
     """Bounds of one command."""
 
@@ -212,7 +212,7 @@ def _flaw(script: str, folder: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _PreparedCommand:
     call: ToolCall
     script: str

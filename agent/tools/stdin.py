@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 
 import msgspec
 
@@ -22,6 +21,7 @@ from agent.tools.bounds import bounded
 from agent.tools.frame import frame, shorten, with_news
 from agent.tools.running import HISTORY, Running, RunningCommands
 from execpolicy.decision import SandboxMode
+from execpolicy.values import frozen
 
 NAME = "write_stdin"
 INTERRUPT, END = "\x03", "\x04"
@@ -153,7 +153,7 @@ def _flaw(running: Running, chars: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _PreparedInput:
     call: ToolCall
     tool: RunningCommands
