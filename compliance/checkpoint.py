@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -292,7 +293,7 @@ def _sound_notes(folder: Path, flaws: list[Flaw]) -> list[Signed]:
     found: list[Signed] = []
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise SealError(f"`{path}` is no ordinary file", "move it away: it is not ours")
-    for number, line in enumerate((_bytes(path) or b"").splitlines(keepends=True), 1):
+    for number, line in enumerate(BytesIO(_bytes(path) or b""), 1):
         note = _note(line)
         checkpoint = read_checkpoint(note)
         if checkpoint is None and line.endswith(b"\n"):  # else a crash left it: nobody was told of it

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -289,7 +290,12 @@ class AuditLog:
         self._segment = self._head_fd = -1
 
     def _open(self, name: str, flags: int) -> int:
-        return os.open(self._folder / name, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        path = self._folder / name
+        fd = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):  # a pipe would take what nobody reads
+            os.close(fd)
+            raise FileExistsError(errno.EEXIST, "no ordinary file", str(path))
+        return fd
 
     def _lock(self) -> None:
         try:
@@ -468,7 +474,7 @@ def _cannot_write(folder: Path, error: OSError) -> AuditError:
             remedy = "free some space there, or move AGENT_HOME to a disk that has some"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             remedy = "make it writable for you, or set AGENT_HOME to a folder that is"
-        case errno.EEXIST | errno.ENOTDIR | errno.ELOOP:
+        case errno.EEXIST | errno.EISDIR | errno.ENOTDIR | errno.ELOOP:
             remedy = "move what stands in its place, or set AGENT_HOME to another folder"
         case _:
             remedy = "look at the disk, or set AGENT_HOME to a folder on another one"

@@ -154,9 +154,9 @@ def verify(
     `watch` sees each whole line, with its segment and where in it the line ends.
     """
     verifier = Verifier(log.head.link if log.head else None)
-    _check_names(log, verifier)
     done = step = 0
     try:
+        _check_names(log, verifier)
         for path, size in log.parts:
             name, at = path.name, 0
             for number, line in enumerate(lines(path, size), 1):
@@ -186,6 +186,15 @@ def _check_names(log: Snapshot, verifier: Verifier) -> None:
         name = segment_name(missing[0]) if missing else log.parts[0][0].name
         message = f"`{name}` is not there, and later segments are: one was removed, or renamed"
         verifier.add(FlawKind.DROPPED, 0, name, 0, message)
+    for name in sorted(_odd(log.folder)):
+        message = "it has the name of a segment and is none: a folder, a pipe, a link to nothing, or number 0"
+        verifier.add(FlawKind.INSERTED, 0, name, 0, message)
+
+
+def _odd(folder: Path) -> list[str]:
+    """Names of segments that stand for no file that a segment can be: the log cannot go on there."""
+    named = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+    return [path.name for path in named if not (segment_number(path.name) and path.is_file())]
 
 
 def _check_end(log: Snapshot, head: Head, verifier: Verifier) -> None:

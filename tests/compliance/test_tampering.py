@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance.chain import Flaw, Verification
+from compliance.chain import Flaw, FlawKind, Verification
 from compliance.checkpoint import Roots, advance, keeping
+from compliance.errors import AuditError
 from compliance.events import Decided, Gap, GapKind, Refused
 from compliance.log import AuditLog
 from compliance.segments import snapshot, verify
@@ -192,6 +194,11 @@ def notes_swapped(folder: Path) -> None:
     path.write_bytes(b"".join(reversed(path.read_bytes().splitlines(keepends=True))))
 
 
+def a_line_end_before_the_notes(folder: Path) -> None:
+    path = folder / "checkpoints.jsonl"
+    path.write_bytes(b"\r" + path.read_bytes())
+
+
 def last_note_gone(folder: Path) -> None:
     path = folder / "checkpoints.jsonl"
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
@@ -212,6 +219,29 @@ def gone(name: str) -> Callable[[Path], None]:
         (folder / name).unlink()
 
     return remove
+
+
+def next_segment(folder: Path) -> Path:
+    return folder / f"records-{int(segments(folder)[-1].stem[8:]) + 1:012}.jsonl"
+
+
+def a_folder_next(folder: Path) -> None:
+    next_segment(folder).mkdir()
+
+
+def a_pipe_next(folder: Path) -> None:
+    os.mkfifo(next_segment(folder))
+
+
+def a_dangling_link_next(folder: Path) -> None:
+    next_segment(folder).symlink_to(folder / "nowhere")
+
+
+def number_zero(folder: Path) -> None:
+    shutil.copy(segments(folder)[0], folder / "records-000000000000.jsonl")
+
+
+ODD = (a_folder_next, a_pipe_next, a_dangling_link_next, number_zero)
 
 
 def torn_gone(folder: Path) -> None:
@@ -240,6 +270,8 @@ HANDLINGS = {
     "the head gone": gone("head"),
     "another key": another_key,
     "what was put aside gone": torn_gone,
+    "a carriage return before the checkpoints": a_line_end_before_the_notes,
+    **{odd.__name__: odd for odd in ODD},
 }
 
 
@@ -260,3 +292,27 @@ def test_a_last_segment_cut_anywhere_is_found(log: Path, copy: Path) -> None:
     for at in places(log):
         path.write_bytes(whole[:at])
         assert check(copy).flaws, at
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_is_only_named_like_a_segment_is_named(copy: Path, odd: Callable[[Path], None]) -> None:
+    before = set(files(copy))
+    odd(copy)
+    (name,) = set(files(copy)) - before
+    (flaw,) = check(copy).flaws
+    assert (flaw.kind, flaw.segment) == (FlawKind.INSERTED, name)
+
+
+@pytest.mark.parametrize("odd", [a_folder_next, a_pipe_next, a_dangling_link_next])
+def test_nothing_is_recorded_into_what_is_no_segment(copy: Path, odd: Callable[[Path], None]) -> None:
+    """A pipe would take the record, and nobody would ever read it."""
+    place = next_segment(copy)
+    odd(copy)
+    log = AuditLog(copy, segment_bytes=1)
+    with pytest.raises(AuditError) as caught:
+        log.record(Refused("s", "c", "no"))
+    assert "move what stands in its place" in caught.value.help
+    place.rename(copy / "moved")
+    assert log.record(Refused("s", "c", "no")) > 0
+    log.close()
+    assert check(copy).intact
