@@ -14,9 +14,8 @@ from agent.protocol.items import JsonObject
 from compliance.mask_keys import current_key
 from compliance.redact import MaskKey, Redactor
 from compliance.secrets import secret_values
-from execpolicy.bundle.load import PolicySource, load_policy
-from execpolicy.bundle.shipped import folder
-from execpolicy.decision import Layer
+from execpolicy.bundle.load import load_policy
+from execpolicy.bundle.shipped import mask_source
 from execpolicy.engine.masks import Masks
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import Places
@@ -77,10 +76,10 @@ def masking_here(environment: Mapping[str, str], cwd: Path) -> Masking:
 
 def _with_shipped(policy: Policy, cache: Path) -> tuple[Mask, ...]:
     """The masks of the policy; with those that we ship, where no profile brings them."""
-    place = folder()
-    if place is None or any(mask.id.startswith("mask.") for mask in policy.masks):
+    source = mask_source()
+    if source is None or any(mask.id.startswith("mask.") for mask in policy.masks):
         return policy.masks
-    loaded = load_policy([PolicySource(place / "masking" / "masking.rules", Layer.USER)], cache_dir=cache)
+    loaded = load_policy([source], cache_dir=cache)
     return (*policy.masks, *loaded.policy.masks)
 
 

@@ -27,6 +27,7 @@ class PolicySource:
 
     path: str | os.PathLike[str]
     layer: Layer
+    proven: bool = False  # its examples were run before it was shipped
 
 
 @frozen
@@ -66,7 +67,10 @@ def load_policy(
     cache_dir: str | os.PathLike[str] | None = None,
     run_examples: bool = True,
 ) -> Loaded:
-    """The policy of all `sources`. A bad file costs its own allows and nothing of the others."""
+    """The policy of all `sources`. A bad file costs its own allows and nothing of the others.
+
+    The examples of rules are run unless their file is proven; only policies whose examples were run are cached.
+    """
     read = [_read(source) for source in sources]
     if cache_dir is None or any(one.error is not None for one in read):
         return _compile(read, run_examples=run_examples)
@@ -96,7 +100,7 @@ def _compile(read: Sequence[_Read], *, run_examples: bool) -> Loaded:
             continue
         file, found = _parse(one)
         hosts += [(layer, host) for host in file.host_executables]
-        if run_examples:
+        if run_examples and not one.source.proven:
             found += _examples(file, one, Hosts.build(hosts))
         usable = not any(diagnostic.severity is Severity.ERROR for diagnostic in found)
         diagnostics += found

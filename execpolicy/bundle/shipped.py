@@ -50,4 +50,12 @@ def profile_sources(name: str) -> tuple[PolicySource, ...]:
     files = profile_files(name)
     if files is None:
         raise NoProfile(f"no profile `{name}`: known are {', '.join(profiles()) or 'none'}")
-    return tuple(PolicySource(path, Layer.USER) for path in files)
+    return tuple(PolicySource(path, Layer.USER, proven=True) for path in files)
+
+
+def mask_source() -> PolicySource | None:
+    """The masks that hold where no profile brings them."""
+    place = folder()
+    return (
+        None if place is None else PolicySource(place / "masking" / "masking.rules", Layer.USER, proven=True)
+    )

@@ -194,3 +194,10 @@ def test_a_rule_file_that_is_no_file_is_told_not_passed_over(tmp_path: Path) -> 
         ("pipe.rules", False),
         ("zero.rules", False),
     ]
+
+
+def test_examples_of_a_proven_file_are_not_run_again(tmp_path: Path):
+    path = tmp_path / "a.rules"
+    path.write_text('prefix_rule(pattern=["ls"], decision="allow", match=["rm x"])\n')
+    assert load_policy([PolicySource(path, Layer.USER)]).broken
+    assert not load_policy([PolicySource(path, Layer.USER, proven=True)]).broken
