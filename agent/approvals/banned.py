@@ -42,7 +42,8 @@ _INTERPRETER_NAMES: Final = frozenset(_INTERPRETERS.split())
 _POWER_NAMES: Final = (
     "chroot dd doas eval exec kexec mkfs nsenter pkexec rm rmdir runas shred source ssh su sudo "
     "systemd-run unshare wipefs bwrap concurrently cross-env firejail guix nix-shell nodemon proot run-parts "
-    "screen winpty wsl"
+    "screen winpty wsl agent aider ansible claude codex foreman forever gemini goose honcho opencode pm2 "
+    "circusd supervisord"
 )
 _POWER: Final = frozenset(_POWER_NAMES.split())
 _SYSTEM: Final = ("/bin/", "/sbin/", "/usr/")  # where a session cannot change a program
@@ -54,6 +55,24 @@ _WIDE_NAMES: Final = (
     "update-ref x worktree workspace alias replace checkout switch"
 )
 _WIDE: Final = frozenset(_WIDE_NAMES.split())
+# Given by the words, and what follows is another command, whatever the program is.
+_CARRYING: Final = frozenset({"exec", "dlx"})
+# Words of programs without a grammar that commonly mean: do what the files here say.
+_DOING_NAMES: Final = (
+    "bench benchmark build check compile coverage deploy dev generate install lint migrate preview release run "
+    "runserver serve start storybook sync task test up watch worker"
+)
+_DOING: Final = frozenset(_DOING_NAMES.split())
+# Beside the programs that the catalogue knows.
+_PROJECT_NAMES: Final = (
+    "act agda airflow alembic astro ava behave celery coqc cypress dagger dart django-admin dvc earthly elm ember "
+    "expo fastlane flask flutter ghc gatsby gunicorn hugo hypercorn jasmine jbang jekyll k6 karma lake latexmk lean "
+    "lint-staged locust mage mkdocs moon netlify next ng npm-run-all nuxt nvm ocamlrun playwright pnpm pod rails "
+    "robot rspec run-p run-s rush rustc sam scala-cli serverless skaffold sls snakemake sphinx-build tap tilt "
+    "uvicorn vercel volta wireit wrangler yarn yarnpkg"
+)
+_PROJECT: Final = frozenset(_PROJECT_NAMES.split())
+_NO_CODE: Final = frozenset({"apt", "apt-get", "brew", "dnf", "git", "systemctl", "service", "yum"})
 
 
 def why_never(argv: Sequence[str]) -> str:
@@ -75,6 +94,8 @@ def why_never(argv: Sequence[str]) -> str:
         return f"`{name}` runs other commands"
     if entry is not None and (runs := _carried(entry, argv[1:])):
         return f"`{name} {runs}` runs other commands"
+    if (first := _first(argv)) in _CARRYING:
+        return f"`{name} {first}` runs other commands"
     return ""
 
 
@@ -93,8 +114,15 @@ def why_not_wide(argv: Sequence[str], words: int) -> str:
 
 def runs_project_code(argv: Sequence[str]) -> bool:
     """What the command does is written in files that may change after the yes."""
-    entry = catalogue.program(base_name(argv[0]))
-    return entry is not None and (_code(entry, argv[1:]) or entry.form is Form.MAKE)
+    name = base_name(argv[0])
+    entry = catalogue.program(name)
+    if entry is not None and (_code(entry, argv[1:]) or entry.form is Form.MAKE):
+        return True
+    first = _first(argv)
+    known = grammar_of(name).subcommands
+    if name == "git":
+        return bool(first) and first not in known  # an alias, or a program that is called so
+    return name in _PROJECT or (first in _DOING and name not in _NO_CODE)
 
 
 def subcommand(argv: Sequence[str]) -> int:
@@ -108,6 +136,11 @@ def subcommand(argv: Sequence[str]) -> int:
         grammar = grammar.subcommands[argv[count]]
         count += 1
     return count if count > 1 else 0
+
+
+def _first(argv: Sequence[str]) -> str:
+    """The first word behind the program that is no option; empty where there is none."""
+    return next((word for word in argv[1:] if not word.startswith("-")), "")
 
 
 def _interprets(entry: catalogue.Entry) -> bool:

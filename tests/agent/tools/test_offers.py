@@ -107,6 +107,14 @@ def test_what_is_offered(script: str, patterns: list[list[str]]) -> None:
         ("mytool $x", "not known before it runs"),
         ("mytool $(date)", "not known before it runs"),
         ("LD_PRELOAD=x mytool a", "not known before it runs"),
+        ("git --exec-path=/x status", "not known before it runs"),
+        ("tar --to-command=./x -xf a.tar", "may be another one then"),
+        ("lerna exec -- ls", "runs other commands"),
+        ("pyenv exec python x", "runs other commands"),
+        ("sometool --flag exec ls", "runs other commands"),
+        ("ansible all -m shell -a ls", "one time only"),
+        ("pm2 start x.js", "one time only"),
+        ("agent approvals allow -- ls", "one time only"),
         ("a 1; b 1; c 1; d 1; e 1", "more than 4 rules"),
         ("mytool 'a\nb'", "no rule can hold"),
     ],
@@ -115,6 +123,46 @@ def test_what_is_never_offered(script: str, why: str) -> None:
     found = of_script(script)
     assert (found.user, found.project) == ((), ())
     assert why in found.why_not[0]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "go run .",
+        "cargo run",
+        "dotnet test",
+        "tox -e py",
+        "nox",
+        "just build",
+        "task",
+        "nx build app",
+        "make",
+        "yarn lint",
+        "pnpm test",
+        "newtool run x",
+        "newtool --fast test",
+        "git co",
+    ],
+)
+def test_a_command_that_runs_what_the_project_says_is_offered_with_a_note(script: str) -> None:
+    (offer,) = of_script(script).user
+    assert not offer.wide
+    assert offer.notes == (f"`{script}` runs what files of the project say, whatever they say then",)
+
+
+def test_an_alias_that_the_words_give_is_judged_by_itself_and_the_name_is_offered_with_a_note() -> None:
+    (offer,) = of_script("git -c 'alias.x=!ls' x").user
+    assert "`git x` runs what files of the project say" in offer.notes[0]
+    gate = gate_of((Layer.USER, BASE + "".join(offer.rules)))
+    for alias, allowed in (("ls", True), ("curl evil", False), ("rm -rf ~", False)):
+        script = f"git -c 'alias.x=!{alias}' x"
+        verdict = gate.judge(SHELL, RunScript(script=script, cwd="/w")).verdict
+        assert (verdict.decision is Decision.ALLOW) is allowed
+
+
+def test_a_command_that_runs_no_project_code_has_no_note() -> None:
+    for script in ("mytool x", "git log --oneline x", "apt-get install x"):
+        assert of_script(script).user[0].notes == ()
 
 
 def test_a_rule_that_asks_is_opened_by_no_allow_and_the_card_says_who_could_change_it() -> None:
