@@ -15,11 +15,19 @@ from execpolicy.hostname import BadName, canonical, is_address
 from execpolicy.values import replace
 
 _LINE = 1 << 14
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+# What some server or other takes for the space in a request, or passes by before one.
+_BLANKS = b"\t\x0b\x0c\x1c\x1d\x1e\x1f \x85\xa0"
+_BLANK = rb"[" + _BLANKS + rb"]"
 # Any method: what a server makes of the host that such a request names must be seen.
-_BEGUN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*+(?:[ \t]++[^\x00]*+)?+")
-_REQUEST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++[ \t]++[^\n]*HTTP/1\.[0-9][ \t\r]*+")
-# HTTP that is not read here: HTTP/2 without TLS, versions that some servers take for the first one.
-_UNREAD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++[ \t]++[^\n]*HTTP/[0-9.]*+[ \t\r]*+", re.IGNORECASE)
+_BEGUN = re.compile(_TOKEN + rb"*+(?:" + _BLANK + rb"++[^\x00]*+)?+")
+_REQUEST = re.compile(_TOKEN + rb"++[ \t]++[^\n]*HTTP/1\.[0-9][ \t\r]*+")
+# HTTP that is not read here: HTTP/2 without TLS, versions and forms that some servers take for the first one,
+_UNREAD = re.compile(rb"[^\n]*" + _BLANK + rb"HTTP/[0-9]", re.IGNORECASE)
+# requests that say no version,
+_BARE = re.compile(rb"GET" + _BLANK + rb"++/|" + _TOKEN + rb"++" + _BLANK + rb"++(?i:https?)://")
+# and lines that may still become one of them.
+_OPEN = re.compile(rb"[A-Z]++" + _BLANK)
 # A conversation in HTTP inside the tunnel: the client, the flow, and what the client has said so far.
 Converse = Callable[[Streams, Flow, bytes], Awaitable[None]]
 _LINGER_SECONDS = 30.0
@@ -42,10 +50,21 @@ def look(data: bytes) -> Seen:
         if data[1:2] not in (b"", b"\x03"):
             return Seen.OTHER
         return Seen.TLS if len(data) > 1 else Seen.MORE
-    line, newline, _ = data.lstrip(b"\r\n").partition(b"\n")
+    line, newline, _ = _line(data)
     if not newline:
         return Seen.MORE if len(line) < _LINE and _BEGUN.fullmatch(line) else Seen.OTHER
-    return Seen.HTTP if _REQUEST.fullmatch(line) else Seen.OTHER
+    # Blanks in front: it is HTTP to some servers only, and not read here.
+    return Seen.HTTP if _REQUEST.fullmatch(line) and data.lstrip(b"\r\n").startswith(line) else Seen.OTHER
+
+
+def _line(data: bytes) -> tuple[bytes, bytes, bytes]:
+    return data.lstrip(b"\r\n" + _BLANKS).partition(b"\n")
+
+
+def _strange(data: bytes, *, ended: bool) -> bool:
+    """Whether some server may read it as a request, where it is none that is read here."""
+    line, newline, _ = _line(data)
+    return bool(_UNREAD.match(line) or _BARE.match(line) or (not newline and not ended and _OPEN.match(line)))
 
 
 async def relay(client: Streams, flow: Flow, guard: Guard, first: bytes, converse: Converse) -> None:
@@ -129,7 +148,7 @@ async def _sniffed(
         if await _passes_as(HTTP, flow, guard, whole=not free):
             return _Http(data)
         return None
-    if _UNREAD.fullmatch(data.lstrip(b"\r\n").partition(b"\n")[0]):
+    if _strange(data, ended=ended):
         guard.cut(flow, "it carries a version of HTTP whose hosts cannot be seen", "use HTTP/1.1, or TLS")
         return None
     if data and not free:

@@ -92,6 +92,12 @@ async def test_tls_for_the_server_that_was_allowed(net: Any, opened: Opened, pie
         pytest.param(b"GET / http/1.1\r\nHost: evil.test\r\n\r\n", "version of HTTP", id="lower-case"),
         pytest.param(b"GET / HTTP/2.0\r\nHost: evil.test\r\n\r\n", "version of HTTP", id="text-of-http2"),
         pytest.param(b"\r\nGET / HTTP/0.9\r\nHost: evil.test\r\n\r\n", "version of HTTP", id="http0"),
+        pytest.param(b"GET /page\r\n", "version of HTTP", id="no-version"),
+        pytest.param(b"GET\t/page", "version of HTTP", id="no-version-no-end"),
+        pytest.param(b"POST HTTP://evil.test/\n", "version of HTTP", id="no-version-whole-address"),
+        pytest.param(b"\x0b GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n", "version of HTTP", id="blanks-first"),
+        pytest.param(b"GET\x0c/\xa0HTTP/1.1\r\nHost: evil.test\r\n\r\n", "version of HTTP", id="odd-blanks"),
+        pytest.param(b"GET / HTTP/1.1 x\r\nHost: evil.test\r\n\r\n", "version of HTTP", id="a-word-more"),
     ],
 )
 async def test_tls_for_another(net: Any, opened: Opened, data: bytes, why: str) -> None:
@@ -116,6 +122,40 @@ async def test_tls_for_another(net: Any, opened: Opened, data: bytes, why: str) 
     assert net.witness.seen[-1].outcome.value == "cut"
     assert why in net.witness.seen[-1].why
     assert why in net.door.news()[-1]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([b" ", b"GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n"], id="blank"),
+        pytest.param([b"GET\x0b", b"/ HTTP/1.1\r\nHost: evil.test\r\n\r\n"], id="odd-blank"),
+        pytest.param([b"POST /\0", b" HTTP/1.1\r\nHost: evil.test\r\n\r\n"], id="nul"),
+        pytest.param([b"PUT /" + b"a" * 20000, b" HTTP/1.1\r\nHost: evil.test\r\n\r\n"], id="long"),
+    ],
+)
+async def test_requests_in_pieces(net: Any, opened: Opened, pieces: list[bytes]) -> None:
+    heard = b""
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal heard
+        heard += await reader.read()
+        writer.close()
+
+    port = await net.server(listen)
+    await net.start()
+    reader, writer = await opened(net, "ok.test", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        assert await reader.read() == b""
+    except ConnectionError:
+        pass
+    await net.end()
+    assert heard == b""
+    assert "version of HTTP" in net.witness.seen[-1].why
 
 
 async def test_an_address_needs_no_name(net: Any) -> None:
