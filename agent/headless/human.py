@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
+from agent.protocol.beforehand import allowing
 from agent.protocol.events import (
     ApprovalAnswered,
     ApprovalAsked,
+    ApprovalMissing,
     CallFailed,
     Closed,
     CommandEnded,
@@ -38,6 +40,7 @@ from agent.protocol.plain import command_text, labelled, message_text, one_line,
 from agent.protocol.verdicts import headed, reason, remarkable, rule_place, way_out
 from execpolicy.decision import Decision
 
+MOST_RULE = 4000  # characters of a rule
 MOST_LINES = 40  # of one output; the record and the session hold the rest
 
 _MARK = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]"}
@@ -72,6 +75,8 @@ class HumanText:
                 said = f": {one_line(reply.message, 500)}" if reply.message else ""
                 who = f" by {one_line(reply.approver)}" if reply.approver else ""
                 self._line(f"  answer: {reply.answer.value}{who}{said}")
+            case ApprovalMissing():
+                self._beforehand(event)
             case NetworkUsed():
                 pass  # what was refused stands in the result of its command
             case CommandEnded():
@@ -138,6 +143,21 @@ class HumanText:
         self._line(f"  policy: {verdict.decision.word}{by}{': ' + visible(why) if why else ''}")
         if verdict.decision is not Decision.ALLOW and (instead := way_out(verdict)):
             self._line(f"  way out: {visible(instead)}")
+
+    def _beforehand(self, event: ApprovalMissing) -> None:
+        """The smallest thing that would let it run without a question."""
+        offers = event.offers
+        for offer in (*offers.user[:1], *offers.project[: not offers.user]):
+            self._line(f"  allowed beforehand by a rule until {offer.ends}: {one_line(offer.extent, 500)}")
+            for rule in offer.rules:
+                self._line(f"    {one_line(' '.join(rule.split()), MOST_RULE)}")
+            for note in offer.notes:
+                self._line(f"  note: {one_line(note, 500)}")
+            if way := allowing(event, project=not offers.user):
+                self._line(f"  which this keeps: {way}")
+            return
+        for why in offers.why_not:
+            self._line(f"  {one_line(why, 500)}")
 
     def _ended(self, event: CommandEnded) -> None:
         if event.call_id != self._last_judged:  # calls that run side by side end in any order

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import assert_never
 
 from agent.headless import collab
-from agent.protocol.approvals import Answer, Offer
+from agent.protocol.approvals import Answer, Offer, Offers
+from agent.protocol.beforehand import allowing
 from agent.protocol.events import (
     ApprovalAnswered,
     ApprovalAsked,
+    ApprovalMissing,
     CallFailed,
     Closed,
     CommandEnded,
@@ -97,12 +99,7 @@ class JsonLines:
                         "tool": request.tool,
                         "subject": request.subject,
                         "session_grant": request.session_grant or None,
-                        "offers": [
-                            _offered(answer, offer)
-                            for answer in (Answer.USER, Answer.PROJECT)
-                            for offer in request.offers.of(answer)
-                        ],
-                        "why_not": list(request.offers.why_not),
+                        **_all_offered(request.offers),
                     }
                 )
             case ApprovalAnswered(reply, call_id):
@@ -116,6 +113,21 @@ class JsonLines:
                         "approved": reply.answer.granted,
                         "message": reply.message,
                         "approver": reply.approver,
+                    }
+                )
+            case ApprovalMissing():
+                self._put(
+                    {
+                        "type": "policy.approval",
+                        "state": "unanswered",
+                        "request_id": None,
+                        "call_id": event.call_id,
+                        "tool": event.tool,
+                        "subject": event.subject,
+                        "approved": False,
+                        "message": event.why,
+                        "allow_with": allowing(event, project=not event.offers.user) or None,
+                        **_all_offered(event.offers),
                     }
                 )
             case CommandStarted(call_id, command):
@@ -325,6 +337,15 @@ class JsonLines:
     def _put(self, line: JsonObject) -> None:
         # ASCII only: a lone surrogate in a file name or an output must not break the stream.
         self._write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+def _all_offered(offers: Offers) -> JsonObject:
+    return {
+        "offers": [
+            _offered(answer, offer) for answer in (Answer.USER, Answer.PROJECT) for offer in offers.of(answer)
+        ],
+        "why_not": list(offers.why_not),
+    }
 
 
 def _offered(answer: Answer, offer: Offer) -> JsonObject:

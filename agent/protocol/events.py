@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from agent.protocol.approvals import ApprovalReply, ApprovalRequest
+from agent.protocol.approvals import ApprovalReply, ApprovalRequest, Offers
 from agent.protocol.items import JsonObject, Usage
 from execpolicy.decision import Verdict
 from execpolicy.values import frozen
@@ -80,6 +80,17 @@ class ApprovalAsked:
 class ApprovalAnswered:
     reply: ApprovalReply
     call_id: str = ""
+
+
+@frozen
+class ApprovalMissing:
+    """An ask that nobody answers, and how it could be allowed beforehand."""
+
+    call_id: str
+    tool: str
+    subject: str
+    why: str  # why nobody does
+    offers: Offers = Offers()
 
 
 @frozen
@@ -261,6 +272,7 @@ Event = (
     | Judged
     | ApprovalAsked
     | ApprovalAnswered
+    | ApprovalMissing
     | CommandStarted
     | CommandOutput
     | NetworkUsed

@@ -13,7 +13,7 @@ from agent.approvals.answers import Reviewer
 from agent.config.asking import AskPolicy, Mode
 from agent.errors import ApprovalError
 from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest, Offer, Offers
-from agent.protocol.events import ApprovalAnswered, ApprovalAsked, Warned
+from agent.protocol.events import ApprovalAnswered, ApprovalAsked, ApprovalMissing, Warned
 from agent.tools.base import (
     HOST_TOOL,
     CallServer,
@@ -28,6 +28,8 @@ from agent.tools.base import (
 from agent.tools.judgement import Judgement
 from execpolicy.decision import Scope, Verdict
 from execpolicy.values import frozen, replace
+
+MOST_MISSING = 200  # questions without anybody to answer, of one session, whose offers are worked out
 
 
 @frozen
@@ -95,6 +97,7 @@ class ApprovalDesk:
         self._asking = 0
         self._open: dict[str, asyncio.Future[ApprovalReply]] = {}
         self._grants: dict[_Grant, ApprovalReply] = {}
+        self._unanswered: dict[_Grant, Offers] = {}
         self._stops: dict[int, Callable[[], object]] = {}
         self._asking_since: float | None = None
         self._asked_seconds = 0.0
@@ -115,7 +118,7 @@ class ApprovalDesk:
     ) -> Answered | Unanswered:
         """The answer. Cancelling it takes the question back."""
         if why := self.policy.refuses(judgement.kinds):
-            return Unanswered(why)
+            return await self._missing(Unanswered(why), call_id, tool, request, judgement)
         key = _Grant(tool, subject_of(request), request.cwd, judgement.verdict)
         started = time.monotonic()
         if found := self._remembered(key, started):
@@ -126,16 +129,15 @@ class ApprovalDesk:
             self._emit(ApprovalAnswered(review, call_id))
             return Answered(review, time.monotonic() - started)
         if not self.attended:
-            return Unanswered("nobody can be asked in this run", review)
+            nobody = Unanswered("nobody can be asked in this run", review)
+            return await self._missing(nobody, call_id, tool, request, judgement)
         self._asking += 1
         try:
             async with self._turn:
                 # Somebody may have said yes for the session to the same question meanwhile.
                 if found := self._remembered(key, started):
                     return found
-                offers = Offers()
-                if self._lasting is not None:
-                    offers = await asyncio.to_thread(self._lasting.offers, tool, request, judgement)
+                offers = await self._offers(tool, request, judgement)
                 question = replace(question, offers=offers, advice=review, waiting=self._asking - 1)
                 reply = await self._put(question)
         finally:
@@ -172,6 +174,25 @@ class ApprovalDesk:
         """Somebody answered `stop` to what a running call wanted: what runs ends, and with it the turn."""
         for stop in tuple(self._stops.values()):
             stop()
+
+    async def _offers(self, tool: str, request: Request, judgement: Judgement) -> Offers:
+        if self._lasting is None:
+            return Offers()
+        return await asyncio.to_thread(self._lasting.offers, tool, request, judgement)
+
+    async def _missing(
+        self, nobody: Unanswered, call_id: str, tool: str, request: Request, judgement: Judgement
+    ) -> Unanswered:
+        """`nobody`, and an event that says how it could be allowed beforehand."""
+        key = _Grant(tool, subject_of(request), request.cwd, judgement.verdict)
+        offers = self._unanswered.get(key)
+        if offers is None:
+            offers = Offers(why_not=("no more offers are worked out in this session",))
+            if len(self._unanswered) < MOST_MISSING:
+                self._unanswered[key] = offers
+                offers = self._unanswered[key] = await self._offers(tool, request, judgement)
+        self._emit(ApprovalMissing(call_id, tool, key.subject, nobody.why, offers))
+        return nobody
 
     def _remembered(self, key: _Grant, started: float) -> Answered | None:
         reply = self._grants.get(key)

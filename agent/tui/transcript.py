@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from agent.protocol.events import (
     ApprovalAnswered,
     ApprovalAsked,
+    ApprovalMissing,
     CallFailed,
     Closed,
     CommandEnded,
@@ -149,7 +150,7 @@ class Screen:
                     self._continue(asked.call_id, headed(asked.tool, asked.subject))
                 said = f": {visible(reply.message)}" if reply.message else ""
                 self.say(f"  answered: {reply.answer.value}{said}", "quiet")
-            case NetworkUsed():
+            case NetworkUsed() | ApprovalMissing():
                 pass  # what was refused stands in the result of its command
             case CommandEnded():
                 self._command(event)

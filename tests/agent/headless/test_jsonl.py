@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from agent.headless.human import HumanText
 from agent.headless.jsonl import JsonLines
-from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest
+from agent.protocol.approvals import Answer, ApprovalReply, ApprovalRequest, Offer, Offers
 from agent.protocol.events import (
     ApprovalAnswered,
     ApprovalAsked,
+    ApprovalMissing,
     CallFailed,
     Closed,
     CommandEnded,
@@ -152,6 +154,42 @@ def test_an_ask_and_its_answer() -> None:
     asked, answered = lines(ApprovalAsked(request), ApprovalAnswered(reply, "c1"))
     assert (asked["state"], asked["request_id"], asked["subject"]) == ("asked", "ask-1", "make")
     assert (answered["state"], answered["approved"], answered["message"]) == ("answered", False, "nobody")
+
+
+OFFER = Offer(
+    wide=False, extent="exactly", rules=("prefix_rule(\n  x,\n)\n",), ends="2027-01-01", notes=("n",)
+)
+
+
+@pytest.mark.parametrize(
+    ("offers", "subject", "tool", "way"),
+    [
+        (Offers(user=(OFFER,)), "make it's", "exec_command", "--script 'make it'\"'\"'s'"),
+        (Offers(project=(OFFER,)), "make", "exec_command", "--project --script make"),
+        (Offers(why_not=("too broad",)), "sudo make", "exec_command", None),
+        (Offers(user=(OFFER,)), "make\nx", "exec_command", None),
+        (Offers(user=(OFFER,)), "example.org", "network", None),
+    ],
+)
+def test_an_ask_that_nobody_answers_names_the_rule_that_would_allow_it(
+    offers: Offers, subject: str, tool: str, way: str | None
+) -> None:
+    missing = ApprovalMissing("c1", tool, subject, "nobody can be asked in this run", offers)
+    (told,) = lines(missing)
+    assert (told["type"], told["state"], told["approved"]) == ("policy.approval", "unanswered", False)
+    assert told["call_id"] == "c1"
+    assert told["allow_with"] == (way and f"agent approvals allow {way}")
+    assert told["why_not"] == list(offers.why_not)
+    assert [rule for one in told["offers"] for rule in one["rules"]] == (
+        [] if offers.why_not else list(OFFER.rules)
+    )
+    written: list[str] = []
+    HumanText(written.append).event(missing)
+    text = "".join(written)
+    assert ("prefix_rule( x, )" in text) is (not offers.why_not)
+    assert ("too broad" in text) is bool(offers.why_not)
+    assert ("note: n" in text) is (not offers.why_not)
+    assert (f"agent approvals allow {way}" in text) is (way is not None)
 
 
 @pytest.mark.parametrize(
