@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import signal
+# Built into the interpreter: until it is there an interrupt is told by Python, and the module around it takes a while.
+import _signal as signal  # type: ignore[import-not-found]
 import sys
 
 

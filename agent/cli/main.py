@@ -13,23 +13,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-COMMANDS = {
-    "exec": "run one task without a terminal",
-    "resume": "go on with a stored session",
-    "fork": "begin a new session with all that a stored one holds",
-    "review": "let the agent look at a change",
-    "apply": "apply a diff to the files here",
-    "sessions": "list, search, name, archive, delete and export stored sessions",
-    "config": "show the settings and where they come from",
-    "login": "keep the key of the model service",
-    "logout": "forget it",
-    "policy": "ask the policy what it says about a command",
-    "approvals": "list what was allowed for longer, and take it back",
-    "audit": "show or verify the record of what was decided and done",
-    "sandbox": "run any command in the sandbox of the agent's commands",
-    "doctor": "say what of this machine works for the agent",
-    "help": "show this text",
+_GROUPS = {
+    "Run": {
+        "exec": "run one task without a terminal",
+        "resume": "go on with a stored session",
+        "fork": "begin a new session with all that a stored one holds",
+        "review": "let the agent look at a change",
+        "apply": "apply a diff to the files here",
+        "sandbox": "run any command in the sandbox of the agent's commands",
+    },
+    "Sessions": {
+        "sessions": "list, search, name, archive, delete and export stored sessions",
+    },
+    "Policy": {
+        "policy": "ask, test and tend the rules",
+        "approvals": "list what was allowed for longer, and take it back",
+    },
+    "Audit": {
+        "audit": "show, verify and report what was decided and done",
+    },
+    "Set up": {
+        "login": "keep the key of the model service",
+        "logout": "forget it",
+        "config": "show the settings and where they come from",
+        "doctor": "say what of this machine works for the agent",
+        "help": "show this text",
+    },
 }
+COMMANDS = {name: about for group in _GROUPS.values() for name, about in group.items()}
 FOLDERS = (
     "sessions",
     "policy",
@@ -67,8 +78,10 @@ _NO_COMMANDS = {
     "responses-api-proxy": "`--base-url` and `[model_providers.NAME]` name another server",
 }
 EPILOG = (
-    "\b\nCommands:\n"
-    + "\n".join(f"  {name:<10}{about}" for name, about in COMMANDS.items())
+    "\n\n".join(
+        f"\b\n{title}:\n" + "\n".join(f"  {name:<10}{about}" for name, about in group.items())
+        for title, group in _GROUPS.items()
+    )
     + "\n\n`agent COMMAND --help` tells more. A prompt that is the name of a command stands behind `--`:"
     " `agent -- exec`."
 )
@@ -129,6 +142,23 @@ def _ending_in_words(*, interrupts: bool) -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
         raise _Ended(1)
 
+    lost: type[BaseException] = _Ended
+    lost_once = False
+
+    def again(_number: int, _frame: object) -> None:
+        raise lost(1)
+
+    def unraised(what: sys.UnraisableHookArgs) -> None:
+        # Raised in a callback of the interpreter, where nobody hears of it: said once more when that is over.
+        nonlocal lost, lost_once
+        if what.exc_type in (_Ended, KeyboardInterrupt) and hasattr(signal, "setitimer"):
+            lost, lost_once = what.exc_type, True
+            signal.signal(signal.SIGALRM, again)
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+        else:
+            hook(what)
+
+    hook, sys.unraisablehook = sys.unraisablehook, unraised
     taken: list[signal.Signals] = []
     usual: dict[signal.Signals, Any] = {signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
     if interrupts:
@@ -141,6 +171,9 @@ def _ending_in_words(*, interrupts: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        if lost_once:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
         for number in taken:
             if signal.getsignal(number) is leave:
                 signal.signal(number, usual[number])

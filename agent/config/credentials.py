@@ -6,9 +6,9 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agent.errors import ConfigError
 from execpolicy.values import frozen
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SERVICE = "policy-agent"
 MOST_BYTES = 1 << 16
+MOST_SECONDS = 60.0  # for the keyring, which may ask a person to unlock it
+_T = TypeVar("_T")
 _RING = "keyring"
 _FILE = "file"
 
@@ -148,12 +150,56 @@ def _ring() -> _Ring | str:
     try:
         import keyring
         from keyring.backends import fail, null
-    except ImportError:
-        return "the package `keyring` is not installed"
-    back_end = keyring.get_keyring()
+
+        back_end = keyring.get_keyring()
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "keyring":
+            return "the package `keyring` is not installed"
+        return f"the keyring that is set for this machine cannot be loaded: {error}"
+    except Exception as error:  # noqa: BLE001 - it loads back ends of anybody, as files and variables name them
+        return f"the system keyring cannot be loaded: {type(error).__name__}: {error}"
     if isinstance(back_end, fail.Keyring | null.Keyring):
         return "this machine has no system keyring"
-    return back_end
+    return _Bounded(back_end)
+
+
+class _Bounded:
+    """A keyring that is waited for only so long: one that is locked may ask on a screen that nobody looks at."""
+
+    def __init__(self, ring: _Ring, seconds: float = MOST_SECONDS) -> None:
+        self._ring = ring
+        self._seconds = seconds
+
+    def get_password(self, service: str, account: str) -> str | None:
+        return self._waited(lambda: self._ring.get_password(service, account))
+
+    def set_password(self, service: str, account: str, password: str) -> None:
+        self._waited(lambda: self._ring.set_password(service, account, password))
+
+    def delete_password(self, service: str, account: str) -> None:
+        self._waited(lambda: self._ring.delete_password(service, account))
+
+    def _waited(self, call: Callable[[], _T]) -> _T:
+        import threading
+
+        results: list[_T] = []
+        errors: list[Exception] = []
+
+        def work() -> None:
+            try:
+                results.append(call())
+            except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+                errors.append(error)
+
+        # Of a thread that the interpreter does not wait for at its end, unlike those of a pool.
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        worker.join(self._seconds)
+        if errors:
+            raise errors[0]
+        if not results:
+            raise TimeoutError(f"no answer within {self._seconds:g} s")
+        return results[0]
 
 
 @contextlib.contextmanager
@@ -161,7 +207,8 @@ def _told(provider: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - each back end has exceptions of its own
+        why = str(error) if isinstance(error, TimeoutError) else type(error).__name__
         raise ConfigError(
-            f"the key of `{provider}` cannot be had from the system keyring: {type(error).__name__}",
-            "unlock the keyring, or set OPENAI_API_KEY",
+            f"the key of `{provider}` cannot be had from the system keyring: {why}",
+            "unlock the keyring, or set the variable that holds the key (OPENAI_API_KEY)",
         ) from None

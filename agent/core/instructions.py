@@ -2,10 +2,15 @@
 
 `AGENT_HOME` first, then each folder from the root of the repository down to the current one. An
 `AGENTS.override.md` stands for the `AGENTS.md` of its own folder.
+
+What is read goes to the model service. A repository that nobody trusts can hold links: one to a key of the user,
+or to the settings of git, must not be followed.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 from execpolicy.values import frozen
@@ -36,9 +41,13 @@ def find(agent_home: Path, root: Path, cwd: Path, max_bytes: int = MAX_BYTES) ->
         files.append(own)
         left -= len(text.encode())
     project: list[str] = []
-    for folder in _way(root, cwd):
+    way = _way(root, cwd)
+    for folder in way:
         found = _first(folder)
         if found is None:
+            continue
+        if flaw := _astray(found, way[0]):
+            warnings.append(f"`{found}` was left out: {flaw}")
             continue
         if left <= 0:
             warnings.append(f"`{found}` was left out: AGENTS.md texts together pass {max_bytes} bytes")
@@ -71,15 +80,37 @@ def _first(folder: Path) -> Path | None:
     return None
 
 
+def _astray(path: Path, root: Path) -> str:
+    """Why a file of a project is not to be read: a link may lead to another text of the project only."""
+    try:
+        if not path.is_symlink():
+            return ""
+        target = path.resolve(strict=True)
+        inside = target.relative_to(root.resolve()).parts
+    except ValueError:
+        return "it is a link that leads out of the project"
+    except (OSError, RuntimeError) as error:
+        return f"it is a link that leads nowhere: {getattr(error, 'strerror', '') or error}"
+    if ".git" in inside or target.suffix != ".md":
+        return "it is a link to something else than a text (`.md`) of the project"
+    return ""
+
+
 def _read(path: Path, left: int, warnings: list[str]) -> str:
     try:
-        with path.open("rb") as file:
+        # Not waiting: what was a file when it was looked for may be a pipe by now.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                warnings.append(f"`{path}` cannot be read: it is no file")
+                return ""
             data = file.read(left + 1)
     except OSError as error:
         warnings.append(f"`{path}` cannot be read: {error.strerror or error}")
         return ""
-    if len(data) > left:
+    cut = len(data) > left
+    # A byte that is no text becomes a character of three.
+    text = data[:left].decode(errors="ignore" if cut else "replace").encode()
+    if cut or len(text) > left:
         warnings.append(f"`{path}` was cut: AGENTS.md texts together pass their limit")
-        data = data[:left]
-        return data.decode(errors="ignore").strip()
-    return data.decode(errors="replace").strip()
+    return text[:left].decode(errors="ignore").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -100,6 +101,8 @@ def words_of(help: str) -> list[str]:
         (["config", "show", "--help"], "config-show"),
         (["sandbox", "--help"], "sandbox"),
         (["doctor", "--help"], "doctor"),
+        (["policy", "--help"], "policy"),
+        (["audit", "--help"], "audit"),
     ],
 )
 def test_help_golden(agent: Agent, words: list[str], name: str) -> None:
@@ -307,6 +310,38 @@ def test_an_interrupt_before_anything_is_loaded_is_quiet(tmp_path: Path) -> None
     )
     done = subprocess.run([sys.executable, "-I", "-c", code, "--version"], capture_output=True, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("words", [("exec", "--json", "go"), ("config", "show")])
+def test_a_signal_that_hits_a_callback_of_the_interpreter_is_not_lost(
+    tmp_path: Path, number: str, words: tuple[str, ...]
+) -> None:
+    code = (
+        "import os, signal, sys, time, weakref\n"
+        "class Thing: pass\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *more):\n"
+        "        if name == 'typer':\n"
+        "            thing = Thing()\n"
+        f"            ref = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.{number}))\n"
+        "            del thing\n"
+        "            time.sleep(20)\n"
+        "            os._exit(77)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from agent.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "AGENT_HOME": str(tmp_path / "home")},
+    )
+    assert (done.returncode, done.stderr) == (1, "error: interrupted\n")
+    told = [json.loads(line)["type"] for line in done.stdout.splitlines()]
+    assert told == (["turn.interrupted", "turn.failed"] if "--json" in words else [])
 
 
 def test_an_interrupt_is_told_with_the_status_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,74 @@ def test_a_file_that_holds_no_keys_is_told(tmp_path: Path, text: str) -> None:
     kept.path.chmod(0o600)
     with pytest.raises(ConfigError, match="holds no keys"):
         kept.get("openai")
+
+
+class Troubled(Ring):
+    """A back end that is locked, broken or silent."""
+
+    def __init__(self, how: BaseException | threading.Event) -> None:
+        super().__init__()
+        self.how = how
+
+    def get_password(self, service: str, account: str) -> str | None:
+        if isinstance(self.how, threading.Event):
+            self.how.wait(60)
+            return None
+        raise self.how
+
+    def set_password(self, service: str, account: str, password: str) -> None:
+        self.get_password(service, account)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        (RuntimeError(f"collection is locked: {KEY}"), "RuntimeError"),
+        (OSError(111, "Connection refused"), "Connection"),
+        (ValueError(), "ValueError"),
+        (threading.Event(), "no answer within 0.1 s"),
+    ],
+    ids=["locked", "no-bus", "wordless", "silent"],
+)
+def test_a_keyring_in_trouble_is_told_and_the_file_stands_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: BaseException | threading.Event, says: str
+) -> None:
+    good = Ring()
+    monkeypatch.setattr(credentials, "_ring", lambda: good)
+    kept = Credentials(tmp_path)
+    kept.put("openai", KEY)
+    ring = credentials._Bounded(Troubled(how), 0.1)
+    monkeypatch.setattr(credentials, "_ring", lambda: ring)
+    for ask in (kept.get, kept.remove):
+        with pytest.raises(ConfigError, match="cannot be had from the system keyring") as caught:
+            ask("openai")
+        assert says in str(caught.value)
+        assert KEY not in str(caught.value)
+        assert "unlock" in caught.value.help
+    stored = kept.put("openai", KEY)
+    assert stored.store == "file"
+    assert stored.why
+    assert KEY not in stored.why
+    assert (stat.S_IMODE(kept.path.stat().st_mode), kept.get("openai")) == (0o600, KEY)
+    if isinstance(how, threading.Event):
+        how.set()
+
+
+@pytest.mark.parametrize(
+    ("back_end", "says"),
+    [
+        ("nowhere.at.all.Keyring", "cannot be loaded"),
+        ("json.Missing", "cannot be loaded"),
+        ("keyring.backends.fail.Keyring", "no system keyring"),
+        ("keyring.backends.null.Keyring", "no system keyring"),
+    ],
+)
+def test_a_back_end_that_is_set_and_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back_end: str, says: str
+) -> None:
+    core = pytest.importorskip("keyring.core")
+    monkeypatch.setattr(core, "_keyring_backend", None)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", back_end)
+    stored = Credentials(tmp_path).put("openai", KEY)
+    assert stored.store == "file"
+    assert says in stored.why
