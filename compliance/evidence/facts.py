@@ -17,6 +17,7 @@ from compliance.events import (
     Decided,
     Gap,
     GapKind,
+    LinkEnd,
     Overridden,
     Patched,
     PolicyLoaded,
@@ -42,10 +43,13 @@ WANTED: Final[Mapping[str, str]] = MappingProxyType(
         "denials": "a call that did not run",
         "asks": "a call that waited for an answer",
         "least": "a call that no rule knew and that was not simply allowed",
-        "oversight": "an answer by somebody who is named",
+        "oversight": "an answer by a person who is named",
+        "reviewed": "an answer by a command or a model that was set to answer",
         "exceptions": "a call that an exception opened",
         "confinement": "a command that ran confined by a sandbox",
         "sandbox": "something that a sandbox prevented",
+        "reached": "a connection that was judged and made",
+        "unreached": "a connection that was refused",
         "outcomes": "an outcome",
         "sessions": "a session whose user is named",
         "models": "a session whose model is named",
@@ -61,6 +65,8 @@ WANTED: Final[Mapping[str, str]] = MappingProxyType(
         "retention": "a time",
     }
 )
+_MACHINES: Final = ("command:", "model:")  # how the names of answerers that are nobody begin
+_NAMED: Final = 5
 PRIVILEGED: Final = frozenset({"sudo", "doas", "su", "pkexec", "runuser", "run0"})
 
 
@@ -91,6 +97,8 @@ class Facts:
     days: Counter[tuple[str, Decision]] = field(default_factory=Counter)
     decided: Counter[Decision] = field(default_factory=Counter)
     people: set[str] = field(default_factory=set)
+    reviewers: set[str] = field(default_factory=set)
+    reached: set[str] = field(default_factory=set)  # hosts
     users: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
@@ -119,7 +127,12 @@ class Facts:
             case Decided() as event:
                 self._decided(seen, event)
             case Approved() as event:
-                if event.approver and event.answer not in (Reply.TIMEOUT, Reply.UNATTENDED):
+                if not event.approver or event.answer in (Reply.TIMEOUT, Reply.UNATTENDED):
+                    return
+                if event.approver.startswith(_MACHINES):
+                    self._claim("reviewed", seen)
+                    _add(self.reviewers, event.approver)
+                else:
                     self._claim("oversight", seen)
                     self.granted += event.answer.granted
                     _add(self.people, event.approver)
@@ -135,7 +148,7 @@ class Facts:
             case SandboxDenied():
                 self._claim("sandbox", seen)
             case Connected() as event:
-                self._claim("outcomes" if event.decision == "allow" else "sandbox", seen)
+                self._connected(seen, event)
             case Refused():
                 self._claim("denials", seen)
             case SessionStarted() as event:
@@ -163,6 +176,17 @@ class Facts:
             case _:
                 pass
 
+    def _connected(self, seen: Seen, event: Connected) -> None:
+        if event.decision == "deny" or event.outcome is LinkEnd.REFUSED:
+            self._claim("unreached", seen, event.count)
+            self._claim("sandbox", seen, event.count)
+            return
+        if event.outcome is LinkEnd.OPENED:  # another record says how it ended
+            self._claim("reached", seen, event.count)
+            _add(self.reached, event.host)
+        else:
+            self._claim("outcomes", seen, event.count)
+
     def _decided(self, seen: Seen, event: Decided) -> None:
         verdict = event.verdict
         self._claim("decisions", seen)
@@ -177,9 +201,9 @@ class Facts:
         if names & PRIVILEGED:
             self._claim("privileged", seen)
 
-    def _claim(self, name: str, seen: Seen) -> None:
+    def _claim(self, name: str, seen: Seen, times: int = 1) -> None:
         claim = self._claims.setdefault(name, _Claim())
-        claim.count += 1
+        claim.count += times
         if len(claim.refs) < EXAMPLES:
             claim.refs.append(self._ref(seen))
 
@@ -220,16 +244,20 @@ class Facts:
         """The number of a claim is put before its sentence."""
         deny, ask = self.decided[Decision.DENY], self.decided[Decision.ASK]
         unwritten = self.gaps[GapKind.UNWRITTEN]
+        who = ", ".join(sorted(self.reviewers)[:_NAMED]) or "none"
         return {
             "log": f"records were made, from {self.first[:19] or 'no time'} to {self.last[:19] or 'no time'}",
             "decisions": f"calls were judged before they ran: {deny} denied, {ask} asked about",
             "denials": "calls did not run, each recorded with its reason",
             "asks": "calls waited for an answer",
             "least": "calls that no rule knew were asked about or denied",
-            "oversight": f"questions were answered by {len(self.people)} named approvers, {self.granted} with yes",
+            "oversight": f"questions were answered by {len(self.people)} named people, {self.granted} with yes",
+            "reviewed": f"questions were answered by a command or a model, and by no person: {who}",
             "exceptions": "calls were opened by an exception, each with approver and last day",
             "confinement": f"of {self.ran} commands that ran were confined by a sandbox",
             "sandbox": "times a sandbox or its proxy kept a command from something",
+            "reached": f"connections to {len(self.reached)} hosts were judged by name before they were made",
+            "unreached": "connections were refused before they were made",
             "outcomes": "outcomes were recorded",
             "sessions": f"sessions of {len(self.users)} named users on {len(self.hosts)} machines were recorded",
             "models": f"sessions name the model that asked: {len(self.models)} different",

@@ -73,7 +73,7 @@ def _front(pack: Pack) -> list[Block]:
         ("calls judged", sum(decided.values())),
         ("denied", decided[Decision.DENY]),
         ("asked about", decided[Decision.ASK]),
-        ("approvers", len(facts.people)),
+        ("people who answered", len(facts.people)),
         ("exceptions used", sum(one.calls for one in facts.uses.openings.values())),
         ("gaps", len(pack.annexes.gaps.tables[0].rows)),
     )

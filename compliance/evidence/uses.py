@@ -9,7 +9,7 @@ from typing import Final
 from compliance.events import Approved, Decided, Overridden, Reply, Revoked, SessionEnded
 from compliance.reading import Seen
 from compliance.reports.base import Recent
-from execpolicy.decision import Decision, RuleMatch
+from execpolicy.decision import Certainty, Decision, RuleMatch
 
 MOST: Final = 20_000
 EXAMPLES: Final = 3
@@ -110,7 +110,12 @@ class Uses:
                 pass
 
     def _decided(self, seen: Seen, event: Decided, ref: Ref) -> None:
-        enforced = {(one.rule_id, one.origin.path): one for one in event.verdict.matches if one.enforced}
+        deciding = event.verdict.deciding
+        enforced = {  # what only might be meant shows nothing, unless it is why the verdict is what it is
+            (one.rule_id, one.origin.path): one
+            for one in event.verdict.matches
+            if one.enforced and (one.certainty is Certainty.YES or one is deciding)
+        }
         keys = []
         for match in enforced.values():
             file = seen.scene.file(match.origin.path)

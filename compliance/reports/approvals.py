@@ -10,6 +10,7 @@ from compliance.reports.base import MOST_KEYS, OTHERS, SILENCE, Recent, Report, 
 from execpolicy.decision import Decision
 
 NOT_HERE = "(not in the period)"
+HOST = "(for a host)"  # a command that ran already wanted to connect
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class _Answers:
 @dataclass(slots=True)
 class Approvals:
     _open: Recent[tuple[str, str], tuple[str, str]] = field(default_factory=Recent)  # rule, subject
+    _judged: Recent[tuple[str, str], None] = field(default_factory=Recent)
     _answers: dict[tuple[str, str, str], _Answers] = field(default_factory=dict)
     _single: Rows = field(default_factory=Rows)
     _opened: Rows = field(default_factory=Rows)
@@ -30,10 +32,12 @@ class Approvals:
 
     def feed(self, seen: Seen) -> None:
         match seen.event:
-            case Decided(session=session, call=call, verdict=verdict) if verdict.decision is Decision.ASK:
-                rule = verdict.deciding
-                asked = (rule.rule_id if rule else SILENCE, seen.event.subject[:200])
-                self._unanswered += self._open.put((session, call), asked) is not None
+            case Decided(session=session, call=call, verdict=verdict) as event:
+                self._judged.put((session, call), None)
+                if verdict.decision is Decision.ASK:
+                    rule = verdict.deciding
+                    asked = (rule.rule_id if rule else SILENCE, event.subject[:200])
+                    self._unanswered += self._open.put((session, call), asked) is not None
             case Approved():
                 self._answered(seen, seen.event)
             case Overridden() as event:
@@ -56,7 +60,9 @@ class Approvals:
         pass
 
     def _answered(self, seen: Seen, event: Approved) -> None:
-        rule, subject = self._open.pop((event.session, event.call), (NOT_HERE, ""))
+        call = (event.session, event.call)
+        otherwise = (HOST, event.message[:200]) if call in self._judged else (NOT_HERE, "")
+        rule, subject = self._open.pop(call, otherwise)
         key = (rule, event.answer.value, event.approver or "nobody")
         if key not in self._answers and len(self._answers) >= MOST_KEYS:
             key = (OTHERS, event.answer.value, OTHERS)

@@ -13,7 +13,9 @@ from compliance.events import (
     AuditEvent,
     BundleChanged,
     BundleStep,
+    Connected,
     Decided,
+    LinkEnd,
     Outcome,
     Overridden,
     PolicyFile,
@@ -50,6 +52,12 @@ def decided(
     return Decided(session, call, "exec_command", text, "/w", Verdict(decision=decision, parts=(part,)))
 
 
+def connected(call: str, host: str, decision: str, outcome: LinkEnd, count: int = 1) -> Connected:
+    return Connected(
+        "s", call, host, 443, "https", "", decision, ("hosts",), outcome, "", 0, 0, 0.0, count=count
+    )
+
+
 def the_story(rules: Path) -> list[AuditEvent]:
     path, digest = str(rules), hashlib.sha256(rules.read_bytes()).hexdigest()
     return [
@@ -66,6 +74,13 @@ def the_story(rules: Path) -> list[AuditEvent]:
         decided("s", "c4", "rm x", Decision.ALLOW, "rm", path, ("CC6.8",)),
         Overridden("s", "c4", "rm", "2026-12-31", "dora", "T-1", f"{path}:9:1"),
         Ran("s", "c4", 0, Outcome.COMPLETED, 1.0, "0" * 64, 3, "none"),
+        connected("c4", "good.test", "allow", LinkEnd.OPENED),
+        connected("c4", "good.test", "allow", LinkEnd.CLOSED),
+        connected("c4", "bad.test", "deny", LinkEnd.REFUSED, count=3),
+        decided("s", "c5", "npm ci", Decision.ASK, "", path, ()),
+        Approved("s", "c5", Reply.YES, "command:/opt/review"),
+        Ran("s", "c5", 0, Outcome.COMPLETED, 1.0, "0" * 64, 3, "bubblewrap"),
+        Approved("s", "c5", Reply.NO, "ann", "third.test:443 (https)"),
         SandboxDenied("s", "c4", "bubblewrap", "read-only", "Read-only file system", "/etc/x"),
         SessionEnded("s", "done"),
         BundleChanged("", "base", "1.2", "d" * 64, BundleStep.KILLED, "", "drill", "ann"),

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from compliance.chain import START, read_line, seal
 from compliance.codec import to_json
-from compliance.events import AuditEvent
+from compliance.events import AuditEvent, Connected, Decided
 from compliance.evidence.assemble import gather
 from compliance.evidence.catalogue import FRAMEWORKS
 from compliance.evidence.facts import WANTED, Facts
 from compliance.evidence.pack import Pack, Status
 from compliance.reading import Log, Scenes, Seen, Wanted, find_logs
 from compliance.segments import Snapshot
+from execpolicy.decision import Certainty
+from execpolicy.values import replace
 
 LOG = Log("", Snapshot(Path(), None, ()), True)
 WHOLE = {"integrity", "signed"}  # these are of the log as a whole
@@ -133,3 +135,41 @@ def test_old_records_are_read_with_the_recorded_version_of_their_rules(
     pack = pack_of(folder, "soc2")
     assert not any(finding.rules for finding in pack.findings)
     assert any("no longer what was recorded" in note for note in pack.notes)
+
+
+@pytest.mark.parametrize(
+    ("fact", "count", "says"),
+    [
+        pytest.param("oversight", 3, "2 named people, 1 with yes", id="people-only"),
+        pytest.param("reviewed", 1, "by no person: command:/opt/review", id="a-command-is-nobody"),
+        pytest.param("reached", 1, "connections to 1 hosts", id="once-however-it-ended"),
+        pytest.param("unreached", 3, "refused", id="alike-refusals-count-each"),
+    ],
+)
+def test_answers_and_connections_are_counted_exactly(
+    story: list[AuditEvent], fact: str, count: int, says: str
+) -> None:
+    found = facts_of(story).named(())[fact]
+    assert (found.count, says in found.text) == (count, True), found
+
+
+@pytest.mark.parametrize(
+    ("name", "control"), [("soc2", "CC6.6"), ("iso27001", "A.8.20"), ("nist-800-53", "SC-7")]
+)
+def test_controls_of_networks_speak_of_connections_only(
+    name: str, control: str, story: list[AuditEvent], write_log: Callable[..., Path]
+) -> None:
+    offline = [event for event in story if not isinstance(event, Connected)]
+    finding = next(one for one in pack_of(write_log(offline), name).findings if one.control.id == control)
+    assert finding.shown == ()
+
+
+def test_a_rule_that_only_might_be_meant_shows_nothing(story: list[AuditEvent]) -> None:
+    denied = next(event for event in story if isinstance(event, Decided) and event.call == "c2")
+    (part,) = denied.verdict.parts
+    sure = part.matches[0]
+    maybe = replace(sure, rule_id="perhaps", certainty=Certainty.MAYBE)
+    both = replace(denied, verdict=replace(denied.verdict, parts=(replace(part, matches=(sure, maybe)),)))
+    alone = replace(denied, verdict=replace(denied.verdict, parts=(replace(part, matches=(maybe,)),)))
+    assert [key.id for key in facts_of([both]).uses.rules] == ["rm"]
+    assert [key.id for key in facts_of([alone]).uses.rules] == ["perhaps"]

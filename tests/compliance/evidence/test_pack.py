@@ -192,7 +192,7 @@ def test_a_proof_that_was_exchanged_with_its_digest_is_found(log: Path) -> None:
     assert result.exit_code == 1
     assert "changed" not in result.stdout.replace("was changed", "")
     assert f"wrong: {proof.relative_to(pack)}: " in result.stdout
-    assert "wrong: proofs/log-1/consistency.json: the log of 16 records does not continue" in result.stdout
+    assert "wrong: proofs/log-1/consistency.json: the log of 23 records does not continue" in result.stdout
 
 
 def test_the_envelope_is_what_others_read(log: Path) -> None:
