@@ -22,8 +22,31 @@ if TYPE_CHECKING:
     from compliance.segments import Snapshot
 
 FOLLOW_SECONDS = 0.25
+# As they are met: looking, proving, answering an auditor, feeding other systems, keys.
+ORDER = (
+    "show",
+    "verify",
+    "report",
+    "checkpoint",
+    "prove",
+    "check-proof",
+    "witness",
+    "evidence",
+    "export",
+    "ship",
+    "rotate-key",
+)
+
+
+class InOrder(typer.core.TyperGroup):
+    """The commands in the order in which they are met, not in that of the files they stand in."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
 
 app = typer.Typer(
+    cls=InOrder,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -66,7 +89,7 @@ KeyOption = Annotated[
 FormatOption = Annotated[Format, typer.Option("--format", help="Text for people, or JSON.")]
 
 
-@app.command("show")
+@app.command("show", short_help="Show records, oldest first.")
 def show_command(
     session: Annotated[str, typer.Option(help="Of this session; a beginning of its id is enough.")] = "",
     call: Annotated[str, typer.Option(help="Of this tool call.")] = "",
@@ -204,7 +227,7 @@ def _kind(word: str) -> str:
     return word
 
 
-@app.command("verify")
+@app.command("verify", short_help="Check that nobody changed the log.")
 def verify_command(
     folders: Annotated[list[Path] | None, typer.Argument(help="Folders of logs.", show_default=False)] = None,
     folder: Folder = None,
@@ -266,7 +289,8 @@ def _checked(log: Snapshot, trusted: Verifier | None) -> tuple[Verification, str
     able = find_spec("cryptography") is not None
     result = replace(result, flaws=(*result.flaws, *kept.judged(roots, by if able else None)))
     if not kept.signed:
-        return result, "none" if trusted is None and kept.key is None else "none, and there is a key"
+        none = "none" if trusted is None and kept.key is None else "none, and there is a key"
+        return result, none if able else f"{none}; install policy-agent[seal] to have sessions sign the log"
     last = f"{len(kept.signed)}, the last over {kept.signed[-1].checkpoint.size} records"
     if by is None:
         how = "signatures not checked: there is no key to check them with"
@@ -362,7 +386,7 @@ def _as_json(log: Snapshot, result: Verification, checked: str) -> str:
     return json.dumps(answer)
 
 
-@app.command("checkpoint")
+@app.command("checkpoint", short_help="Sign what the log holds now.")
 def checkpoint_command(folder: Folder = None) -> None:
     """Sign what the log holds now, and print the signed checkpoint.
 
@@ -379,7 +403,7 @@ def checkpoint_command(folder: Folder = None) -> None:
     typer.echo(signed.note, nl=False)
 
 
-@app.command("rotate-key")
+@app.command("rotate-key", short_help="Make a new key for the digests of what is masked.")
 def rotate_key_command(folder: Folder = None) -> None:
     """Make a new key for the digests of what is masked, and print its id.
 

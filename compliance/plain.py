@@ -131,7 +131,9 @@ def _words(event: AuditEvent) -> list[str]:
             why = f": {visible(event.why)}" if event.why else ""
             return [f"witness {visible(event.witness)} {word} {event.size} records{why}"]
         case Refused():
-            return [f"refused: {visible(event.why)}"]
+            # What the model was told may go on with a whole listing; --format json has it.
+            first, _, more = event.why.partition("\n")
+            return [f"refused: {visible(first)}{' ...' if more.strip() else ''}"]
         case SessionEnded():
             return [f"session ended: {visible(event.why)}"]
         case Gap():

@@ -15,7 +15,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 100, "max_content_width": 100},
 )
 
 WORDS = {"allow_interspersed_args": False, "ignore_unknown_options": False}
@@ -73,7 +73,13 @@ def policy() -> None:
     """Ask, test and tend the rules."""
 
 
-@app.command("check", cls=CheckCommand, context_settings=WORDS, epilog=EPILOG)
+@app.command(
+    "check",
+    cls=CheckCommand,
+    context_settings=WORDS,
+    epilog=EPILOG,
+    short_help="Say what the rules decide about a command.",
+)
 def check_command(
     context: typer.Context,
     words: Words = None,
@@ -93,7 +99,12 @@ def check_command(
     raise typer.Exit(answer(asked, context.obj or no_settings))
 
 
-@app.command("explain", context_settings=WORDS, epilog=EPILOG)
+@app.command(
+    "explain",
+    context_settings=WORDS,
+    epilog=EPILOG,
+    short_help="Say also why other rules did not speak.",
+)
 def explain_command(
     context: typer.Context,
     words: Words = None,

@@ -18,11 +18,15 @@ Form = Annotated[str, typer.Option("--format", metavar="text|json", help="How th
 
 def add_to(app: typer.Typer) -> None:
     """Put the commands into the tree."""
-    app.command("fmt", epilog=TENDED)(fmt_command)
     app.command("lint", epilog=TENDED)(lint_command)
     app.command("test", epilog=TENDED)(run_tests)
-    app.command("import", epilog=TENDED)(import_command)
-    app.command("facts", epilog=TENDED)(facts_command)
+    app.command("fmt", epilog=TENDED, short_help="Write rule files in their canonical form.")(fmt_command)
+    app.command("import", epilog=TENDED, short_help="Write the plain rules that a program of rules makes.")(
+        import_command
+    )
+    app.command("facts", epilog=TENDED, short_help="Say what a script can do, without any rules.")(
+        facts_command
+    )
     app.command("schema", epilog=TENDED)(schema_command)
 
 

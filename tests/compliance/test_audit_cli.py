@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from compliance.cli import app
+from compliance.cli import ORDER, app
 from compliance.events import (
     Approved,
     Decided,
@@ -70,7 +70,7 @@ SHOWN = """\
               rule git.push says ask (user /home/ann/a.rules:3:1): others see it
      3  2026-11-24 10:00:02Z  s1  answer yes by ann after 1.5 s  [c1]
      4  2026-11-24 10:00:03Z  s1  ran: completed, exit status 0, 0.25 s, 12 bytes, sandbox bubblewrap  [c1]
-     5  2026-11-24 10:00:04Z  s1  refused: bad \\x1b[31mcolour\\nand a line \\u202e  [c2]
+     5  2026-11-24 10:00:04Z  s1  refused: bad \\x1b[31mcolour ...  [c2]
      6  2026-11-24 10:00:05Z  s1  session ended: done
 """
 
@@ -102,6 +102,17 @@ def test_show_json_is_the_records_as_sealed(home: Path) -> None:
 def test_wrong_words(home: Path, words: tuple[str, ...], status: int, said: str) -> None:
     result = run(*words, home=home)
     assert (result.exit_code, said in " ".join(result.output.split())) == (status, True)
+
+
+def test_verify_says_how_to_get_checkpoints(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    told = run("verify", home=home).stdout
+    assert "checkpoints: none; install policy-agent[seal] to have sessions sign the log\n" in told
+
+
+def test_help_lists_every_command_in_the_order_of_use(home: Path) -> None:
+    commands = run("--help", home=home).stdout.partition("Commands:\n")[2].split("\n")
+    assert [line.split()[0] for line in commands if line] == list(ORDER)
 
 
 def test_verify_says_what_it_checked(home: Path) -> None:
