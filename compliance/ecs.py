@@ -107,12 +107,8 @@ def to_ecs(record: Record, event: AuditEvent, started: SessionStarted | None) ->
                 found["file"] = _file(event.path)
             labels |= {"sandbox": event.sandbox, "mode": event.mode}
         case Connected():
-            refused = event.outcome is LinkEnd.REFUSED
-            about |= {"category": ["network"], "type": ["denied" if refused else "connection"]}
-            about |= {"outcome": "failure" if event.why else "success", "reason": event.why}
-            there = _filled({"domain": event.host, "ip": event.address})
-            found["destination"] = there | {"port": event.port}
-            labels |= {"protocol": event.protocol, "rules": " ".join(event.rules)}
+            _connected(event, found, about)
+            labels |= {"protocol": event.protocol, "rules": " ".join(event.rules), "decision": event.decision}
         case Patched():
             about |= {"category": ["file"], "type": ["change"]}
             about["outcome"] = _OUTCOMES.get(event.status, "unknown")
@@ -195,6 +191,29 @@ def _decided(event: Decided, found: JsonObject, about: JsonObject, labels: dict[
         "model": event.model,
         "situation": event.situation,
     }
+
+
+def _connected(event: Connected, found: JsonObject, about: JsonObject) -> None:
+    good = event.outcome in (LinkEnd.OPENED, LinkEnd.CLOSED)
+    kind = {LinkEnd.OPENED: "start", LinkEnd.REFUSED: "denied"}.get(event.outcome, "end")
+    about |= {"category": ["network"], "type": ["connection", kind], "reason": event.why}
+    about |= {"outcome": "success" if good else "failure"}
+    if event.outcome is LinkEnd.REFUSED:
+        about["severity"] = _SEVERITIES[Decision.DENY]
+    if event.outcome is not LinkEnd.OPENED:
+        about["duration"] = round(event.seconds * 1e9)
+    there = _filled({"address": event.host, "domain": event.host, "ip": event.address})
+    found["destination"] = there | {"port": event.port, "bytes": event.bytes_down}
+    found["source"] = {"bytes": event.bytes_up}
+    network: JsonObject = {
+        "direction": "egress",
+        "transport": "udp" if event.protocol.endswith("udp") else "tcp",
+        "bytes": event.bytes_up + event.bytes_down,
+    }
+    if event.protocol in ("http", "https"):
+        network["protocol"] = "http"
+    found["network"] = network
+    found["process"] = {"entity_id": event.call}
 
 
 def _ended(about: JsonObject, category: str, status: Outcome, seconds: float) -> None:

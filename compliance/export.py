@@ -21,6 +21,7 @@ from compliance.events import (
     Approved,
     AuditEvent,
     BundleChanged,
+    BundleStep,
     Connected,
     Decided,
     Gap,
@@ -63,6 +64,7 @@ COLUMNS: Final = (
     "masked",
     "digest",
 )
+_BAD_STEPS: Final = (BundleStep.FAILED, BundleStep.KILLED, BundleStep.EXPIRED, BundleStep.ROLLED_BACK)
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _FORMULA: Final = re.compile("[\\s\x00-\x1f\ufeff]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
@@ -221,20 +223,16 @@ def _severity(event: AuditEvent) -> int:
             return 6
         case Connected():
             return 6 if event.outcome in (LinkEnd.REFUSED, LinkEnd.CUT) else 1
+        case BundleChanged():
+            return 6 if event.step in _BAD_STEPS else 1
+        case Witnessed():
+            return 1 if event.cosigned else 5
         case Gap():
             return 8
         case Approved() | Overridden() | Revoked():
             return 3
         case (
-            SessionStarted()
-            | PolicyLoaded()
-            | Situated()
-            | Ran()
-            | ToolCalled()
-            | Patched()
-            | BundleChanged()
-            | Witnessed()
-            | SessionEnded()
+            SessionStarted() | PolicyLoaded() | Situated() | Ran() | ToolCalled() | Patched() | SessionEnded()
         ):
             return 1
         case other:
@@ -256,6 +254,7 @@ def _cef(entry: Entry, started: SessionStarted | None) -> str:
         "outcome": row["outcome"],
         "msg": row["subject"],
         "reason": row["reason"],
+        **(_peer(event) if isinstance(event, Connected) else {}),
         **_labelled(1, "session", event.session),
         **_labelled(2, "call", row["call"]),
         **_labelled(3, "rules", row["rules"]),
@@ -265,6 +264,20 @@ def _cef(entry: Entry, started: SessionStarted | None) -> str:
     }
     told = " ".join(f"{key}={_cef_value(value)}" for key, value in extension.items() if value)
     return "|".join(["CEF:0", *map(_cef_header, head), told])
+
+
+def _peer(event: Connected) -> dict[str, str]:
+    """The other machine, in the dictionary's words; `out` is what the command sent."""
+    return {
+        "dhost": event.host,
+        "dst": event.address,
+        "dpt": str(event.port),
+        "app": event.protocol,
+        "proto": "UDP" if event.protocol.endswith("udp") else "TCP",
+        "out": str(event.bytes_up),
+        "in": str(event.bytes_down),
+        "cnt": str(event.count),
+    }
 
 
 def _labelled(number: int, label: str, value: str) -> dict[str, str]:

@@ -41,6 +41,7 @@ PRODUCT: Final = "policy-agent"
 _Kind = tuple[int, str, int, str]  # class and category, each with its name
 _PROCESS: Final[_Kind] = (1007, "Process Activity", 1, "System Activity")
 _FILE: Final[_Kind] = (1001, "File System Activity", 1, "System Activity")
+_NETWORK: Final[_Kind] = (4001, "Network Activity", 4, "Network Activity")
 _LIFECYCLE: Final[_Kind] = (6002, "Application Lifecycle", 6, "Application Activity")
 _INTERFACE: Final[_Kind] = (6003, "API Activity", 6, "Application Activity")
 _INFO, _LOW, _MEDIUM, _HIGH = 1, 2, 3, 4
@@ -51,6 +52,15 @@ _VERDICTS: Final = {  # severity, action, disposition
     Decision.ALLOW: (_INFO, _ALLOWED, (1, "Allowed")),
     Decision.ASK: (_LOW, (0, "Unknown"), (14, "Delayed")),
     Decision.DENY: (_MEDIUM, _DENIED, (2, "Blocked")),
+}
+
+
+_LINKS: Final = {
+    LinkEnd.OPENED: (1, "Open"),
+    LinkEnd.CLOSED: (2, "Close"),
+    LinkEnd.CUT: (3, "Reset"),
+    LinkEnd.FAILED: (4, "Fail"),
+    LinkEnd.REFUSED: (5, "Refuse"),
 }
 
 
@@ -85,14 +95,7 @@ def to_ocsf(record: Record, event: AuditEvent, started: SessionStarted | None) -
             found = _more(found, mode=event.mode, path=event.path)
             return [_controlled(found, _DENIED, (2, "Blocked"))]
         case Connected():
-            found = _call(record, event, started, event.call, (99, "Connection"), _INFO)
-            found["message"] = f"{event.outcome.value} {event.host}:{event.port}"
-            found = _more(found, host=event.host, port=str(event.port), protocol=event.protocol)
-            found = _more(found, address=event.address, why=event.why, rules=" ".join(event.rules))
-            found = _more(found, bytes_up=event.bytes_up, bytes_down=event.bytes_down)
-            if event.decision == "allow" and event.outcome is not LinkEnd.REFUSED:
-                return [_controlled(found, _ALLOWED, (1, "Allowed"))]
-            return [_controlled(found, _DENIED, (2, "Blocked"))]
+            return [_connected(record, event, started)]
         case Ran():
             found = _call(record, event, started, event.call, (2, "Terminate"), _INFO)
             found["process"] = {"uid": event.call, "sandbox": event.sandbox}
@@ -308,6 +311,39 @@ def _tool_called(record: Record, event: ToolCalled, started: SessionStarted | No
     found["duration"] = round(event.seconds * 1000)
     found = _more(found, call=event.call, output_sha256=event.output_sha256, output_bytes=event.output_bytes)
     return _asked_by(_ended(found, event.status), event, started)
+
+
+def _connected(record: Record, event: Connected, started: SessionStarted | None) -> JsonObject:
+    """What a proxy saw: from this machine to a host. The profile `host` says who and where."""
+    refused = event.decision == "deny" or event.outcome is LinkEnd.REFUSED
+    activity = _LINKS[LinkEnd.REFUSED if refused else event.outcome]
+    found = _profiled(
+        _base(record, event, started, _NETWORK, activity, _MEDIUM if refused else _INFO), "host"
+    )
+    there: JsonObject = {"hostname": event.host, "port": event.port}
+    if event.address:
+        there["ip"] = event.address
+    carrier = "udp" if event.protocol.endswith("udp") else "tcp"
+    found |= {
+        "message": f"{event.outcome.value} {event.host}:{event.port}",
+        "count": event.count,
+        "src_endpoint": {"name": (started.host if started else "") or "unknown"},
+        "dst_endpoint": there,
+        "connection_info": {"direction_id": 2, "direction": "Outbound", "protocol_name": carrier},
+        "traffic": {"bytes_out": event.bytes_up, "bytes_in": event.bytes_down},
+    }
+    if event.protocol in ("http", "https"):
+        found["app_protocol_name"] = event.protocol
+    if event.outcome is not LinkEnd.OPENED:
+        found["duration"] = round(event.seconds * 1000)
+    good = event.outcome in (LinkEnd.OPENED, LinkEnd.CLOSED) and not refused
+    found |= {"status_id": 1 if good else 2, "status": "Success" if good else "Failure"}
+    if event.why:
+        found["status_detail"] = event.why
+    if event.rules:
+        found["policy"] = {"name": event.rules[0], "uid": event.rules[0], "is_applied": True}
+    found = _more(found, call=event.call, protocol=event.protocol, rules=list(event.rules))
+    return _controlled(found, _DENIED if refused else _ALLOWED, (2, "Blocked") if refused else (1, "Allowed"))
 
 
 def _patched(record: Record, event: Patched, started: SessionStarted | None, path: str) -> JsonObject:

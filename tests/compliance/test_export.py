@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ def decided(decision: Decision, text: str = "/usr/bin/git push") -> Decided:
     return Decided("s1", "c1", "exec_command", text, "/w", Verdict(decision=decision, parts=(part,)))
 
 
+def connected(end: LinkEnd) -> Connected:
+    """Allowed by a person: the reason of a good connection is no failure."""
+    told = ("x.org", 443, "https", "192.0.2.7", "allow", ())
+    return Connected("s1", "c1", *told, end, "ann said yes", 10, 20, 0.5)
+
+
 EVENTS: list[AuditEvent] = [
     STARTED,
     PolicyLoaded("s1", (PolicyFile("a.rules", "user", "d1", True),), ("b.rules:1: bad",)),
@@ -91,6 +98,7 @@ EVENTS: list[AuditEvent] = [
     ToolCalled("s1", "c4", "search", "docs", Outcome.COMPLETED, 0.5, "0" * 64, 7),
     ToolCalled("s9", "c4", "plan", "", Outcome.FAILED, 0.5, "0" * 64, 7),
     Connected("s1", "c1", "x.org", 443, "https", "", "deny", ("r",), LinkEnd.REFUSED, "no", 0, 0, 0.0),
+    *(connected(end) for end in (LinkEnd.OPENED, LinkEnd.CLOSED, LinkEnd.FAILED, LinkEnd.CUT)),
     SandboxDenied("s1", "c1", "bubblewrap", "read-only", "Read-only file system", "/etc/x"),
     BundleChanged("", "base", "1.2", "d3", BundleStep.ROLLED_BACK, "ring-1", "too many asks", "ann"),
     Witnessed("", "w.example/1", 40, False, "it knows a longer log"),
@@ -225,12 +233,36 @@ def test_ocsf_says_what_the_control_did() -> None:
         (1007, 99, 1, 8),
         (6003, 99, None, None),
         (6003, 99, None, None),
-        (1007, 99, 2, 2),
+        (4001, 5, 2, 2),
+        (4001, 1, 1, 1),
+        (4001, 2, 1, 1),
+        (4001, 4, 1, 1),
+        (4001, 3, 1, 1),
         (1007, 99, 2, 2),
         (6002, 99, None, None),
         (6002, 99, None, None),
         (6002, 99, None, None),
     ]
+
+
+def test_connections_tell_which_way_and_how_much() -> None:
+    refused, opened, closed = [event for event in ocsf() if event["class_uid"] == 4001][:3]
+    assert (refused["severity"], refused["status"]) == ("Medium", "Failure")
+    assert refused["dst_endpoint"] == {"hostname": "x.org", "port": 443}
+    assert refused["policy"]["name"] == "r"
+    assert opened["dst_endpoint"] == {"hostname": "x.org", "port": 443, "ip": "192.0.2.7"}
+    assert closed["traffic"] == {"bytes_out": 10, "bytes_in": 20}
+    assert (closed["status"], closed["duration"]) == ("Success", 500)
+    told = [(one["event"]["type"][1], one["event"]["outcome"]) for one in ecs() if "network" in one]
+    assert told == [
+        ("denied", "failure"),
+        ("start", "success"),
+        ("end", "success"),
+        ("end", "failure"),
+        ("end", "failure"),
+    ]
+    cef = [line for line in lines(Format.CEF) if "connected" in line]
+    assert " dhost=x.org dst=192.0.2.7 dpt=443 app=https proto=TCP out=10 in=20 cnt=1 " in cef[2]
 
 
 def test_ocsf_names_the_rules_and_who_asked() -> None:
@@ -323,6 +355,8 @@ def fits(value: object, field: dict[str, Any]) -> bool:
             return isinstance(value, int)
         case "date":
             return isinstance(value, str) and bool(datetime.fromisoformat(value))
+        case "ip":
+            return isinstance(value, str) and bool(ip_address(value))
         case "object":
             return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
         case _:
