@@ -1,4 +1,4 @@
-"""`agent approvals`: what was allowed for longer, and taking it back."""
+"""`agent approvals`: what is allowed for longer, and taking it back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli.allow import allow
 from agent.cli.options import Folder
 from agent.cli.width import settings_of_help
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     context_settings=settings_of_help(),
-    help="What was allowed for longer by a yes.",
+    help="What is allowed for longer by a yes.",
 )
 
 
@@ -41,7 +42,7 @@ Expired = Annotated[bool, typer.Option("--expired", help="Those whose last day i
 
 @app.callback()
 def approvals() -> None:
-    """What was allowed for longer by a yes."""
+    """What is allowed for longer by a yes."""
 
 
 @app.command("list", context_settings=settings_of_help())
@@ -67,6 +68,9 @@ def list_approvals(form: FormOption = Form.TEXT, cd: Folder = None) -> int:
             typer.echo("nothing is approved for longer")
     _tell(broken)
     return 1 if broken else 0
+
+
+app.command("allow", context_settings={**settings_of_help(), "allow_interspersed_args": False})(allow)
 
 
 @app.command("show", context_settings=settings_of_help())

@@ -27,7 +27,7 @@ _GROUPS = {
     },
     "Policy": {
         "policy": "ask, test and tend the rules",
-        "approvals": "list what was allowed for longer, and take it back",
+        "approvals": "allow for longer, list what is, and take it back",
     },
     "Audit": {
         "audit": "show, verify and report what was decided and done",

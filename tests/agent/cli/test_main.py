@@ -91,6 +91,7 @@ def words_of(help: str) -> list[str]:
         (["sessions", "delete", "--help"], "sessions-delete"),
         (["sessions", "export", "--help"], "sessions-export"),
         (["approvals", "--help"], "approvals"),
+        (["approvals", "allow", "--help"], "approvals-allow"),
         (["approvals", "list", "--help"], "approvals-list"),
         (["approvals", "show", "--help"], "approvals-show"),
         (["approvals", "revoke", "--help"], "approvals-revoke"),

@@ -1,0 +1,114 @@
+"""A lasting yes beforehand: shown, asked for, kept to the letter, recorded; refused where a card offers none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+RULES = """
+prefix_rule(pattern = ["echo"], decision = "allow")
+prefix_rule(pattern = ["rmdir"], decision = "deny", justification = "nothing is removed", suggest = "leave it")
+prefix_rule(pattern = ["hostname"], decision = "ask", id = "team.host")
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    rules = tmp_path / "home" / "rules"
+    rules.mkdir(parents=True)
+    (rules / "base.rules").write_text(RULES)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def run(home: Path, tmp_path: Path) -> Run:
+    project = tmp_path / "project"
+    (project / ".git").mkdir(parents=True)
+
+    def ran(*words: str) -> subprocess.CompletedProcess[str]:
+        program = str(Path(sys.executable).parent / "agent")
+        env = {**os.environ, "AGENT_HOME": str(home)}
+        return subprocess.run(
+            [program, *words],
+            cwd=project,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return ran
+
+
+def test_what_is_shown_is_kept_recorded_and_can_be_taken_back(run: Run, home: Path) -> None:
+    file = home / "rules" / "approvals.rules"
+    asked = run("approvals", "allow", "--", "sometool", "a b")
+    assert (asked.returncode, file.exists()) == (2, False)
+    assert "nobody is there to say yes" in asked.stderr
+    assert "always would allow until" in asked.stdout
+    assert "  also timeout 60 sometool 'a b'" in asked.stdout
+    assert '["sometool", "a b", end]' in asked.stdout
+    kept = run("approvals", "allow", "--yes", "--days", "3", "--", "sometool", "a b")
+    assert (kept.returncode, kept.stderr) == (0, "")
+    id_ = kept.stdout.splitlines()[-1].split()[1]
+    assert f'id = "{id_}"' in file.read_text()
+    assert run("policy", "check", "--", "sometool", "a b").stdout.startswith("allow")
+    assert not run("policy", "check", "--", "sometool", "a").stdout.startswith("allow")
+    lines = [line for path in home.glob("audit/*.jsonl") for line in path.read_text().splitlines()]
+    (event,) = [
+        one["event"] for one in map(json.loads, lines) if one.get("event", {}).get("kind") == "approved"
+    ]
+    assert (event["rules"], event["scope"], event["answer"]) == ([id_], "user", "user")
+    assert event["message"] == "beforehand: sometool 'a b'"
+    assert run("approvals", "allow", "--", "sometool", "a b").stdout.startswith("nothing to keep")
+    assert run("approvals", "revoke", id_).returncode == 0
+    assert run("audit", "verify").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "why"),
+    [
+        pytest.param(("--", "rmdir", "x"), 1, "no yes lifts a deny: nothing is removed", id="a-deny"),
+        pytest.param(("--", "hostname"), 1, "team.host", id="an-explicit-ask"),
+        pytest.param(("--", "sudo", "sometool"), 1, "one time only", id="power"),
+        pytest.param(("--script", "sometool $x"), 1, "not known before it runs", id="not-known"),
+        pytest.param(("--script", "sometool 'a"), 1, "", id="not-readable"),
+        pytest.param(("--project", "--", "sometool"), 1, "it is not trusted", id="an-untrusted-project"),
+        pytest.param((), 2, "is wanted", id="nothing"),
+        pytest.param(("--script", "a", "--", "b"), 2, "is wanted", id="both"),
+        pytest.param(("--script", " "), 2, "empty", id="empty"),
+        pytest.param(("--days", "0", "--", "sometool"), 2, "--days", id="no-days"),
+    ],
+)
+def test_where_a_card_would_offer_nothing_nothing_is_kept(
+    run: Run, home: Path, words: tuple[str, ...], status: int, why: str
+) -> None:
+    ran = run("approvals", "allow", "--yes", *words)
+    assert ran.returncode == status, ran.stdout + ran.stderr
+    assert why in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (home / "rules" / "approvals.rules").exists()
+
+
+def test_what_cannot_be_recorded_is_not_kept(run: Run, home: Path) -> None:
+    (home / "audit").write_text("in the way")
+    ran = run("approvals", "allow", "--yes", "--", "sometool")
+    assert ran.returncode != 0
+    assert "not kept" in ran.stderr
+    assert not run("policy", "check", "--", "sometool").stdout.startswith("allow")
+
+
+def test_a_trusted_project_keeps_it_for_itself(run: Run, home: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (home / "config.toml").write_text(f'[projects."{project}"]\ntrust_level = "trusted"\n')
+    ran = run("approvals", "allow", "--project", "--yes", "--script", "sometool && echo x")
+    assert ran.returncode == 0, ran.stderr
+    assert '["sometool", end]' in (project / ".agent" / "rules" / "approvals.rules").read_text()
