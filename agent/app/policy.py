@@ -133,6 +133,8 @@ def session_of(settings: Settings, files: tuple[FileUse, ...]) -> Session:
         sandbox=settings.sandbox,
         network=settings.network,
         writable=tuple(map(str, settings.writable)),
+        exclude_slash_tmp=settings.exclude_slash_tmp,
+        exclude_tmpdir=settings.exclude_tmpdir,
         rule_files=tuple(file.path for file in files),
         facts={
             "interactive": settings.interactive,

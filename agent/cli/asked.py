@@ -10,7 +10,7 @@ from execpolicy.cli.place import Given, Place
 # Of other files than the user's: read only where one of these words stands in it, or one may be written otherwise.
 _WORDS = (b"sandbox", b"profile", b"trust_level", b"\\")
 _REQUIREMENTS = "/etc/agent/requirements.toml"
-_FIELDS = ("sandbox", "network", "writable")
+_FIELDS = ("sandbox", "network", "writable", "exclude_slash_tmp", "exclude_tmpdir")
 _LOOKED_AT = 1 << 20
 
 

@@ -66,12 +66,17 @@ def survey(spec: SandboxSpec, *, temp: str | None, home: str, secrets: tuple[str
     temps = tuple(real for real in map(os.path.realpath, _SYSTEM_TEMP) if os.path.isdir(real))
     if temp and (not os.path.isabs(temp) or not os.path.isdir(temp) or _within(temp, _OF_KERNEL)):
         temp = None
-    if spec.exclude_tmpdir and temp and os.path.realpath(temp) not in temps:
+    if temp and (spec.exclude_slash_tmp if os.path.realpath(temp) in temps else spec.exclude_tmpdir):
         temp = None
     workspace = _resolve(spec.workspace, temps)
     if not os.path.isdir(workspace):
         raise SandboxUnavailable(
             f"the workspace `{spec.workspace}` is not a folder", help="choose another one with --cd"
+        )
+    if workspace == "/dev" or _within(workspace, _OF_KERNEL):
+        raise SandboxUnavailable(
+            f"the workspace `{workspace}` belongs to the kernel: a sandbox has its own, or none",
+            help="choose a project folder with --cd",
         )
     if not os.access(workspace, os.R_OK | os.X_OK):
         raise SandboxUnavailable(

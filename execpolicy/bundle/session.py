@@ -30,6 +30,8 @@ class Session:
     sandbox: SandboxMode = SandboxMode.WORKSPACE_WRITE
     network: bool = False
     writable: tuple[str, ...] = ()  # beside the workspace and the temporary folders
+    exclude_slash_tmp: bool = False  # `/tmp` and `/var/tmp` are not writable
+    exclude_tmpdir: bool = False  # nor is what TMPDIR names
     rule_files: tuple[str, ...] = ()
     facts: Mapping[str, FactValue] = field(default_factory=dict)  # of the run: `interactive`, `model`, ...
 
@@ -45,6 +47,18 @@ def _own_folder(environ: Mapping[str, str]) -> Iterator[str]:
         if path and os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK):
             yield path
             return
+
+
+def writable_places(session: Session, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What the sandbox lets a command write beside the workspace."""
+    system = tuple(map(os.path.realpath, _TEMPORARY))
+    own = tuple(map(os.path.realpath, _own_folder(environ)))
+    if session.exclude_tmpdir:
+        own = ()
+    if session.exclude_slash_tmp:
+        own = tuple(path for path in own if path not in system)
+        system = ()
+    return tuple(dict.fromkeys((*session.writable, *system, *own)))
 
 
 def rule_places(session: Session, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -90,7 +104,7 @@ def context_in(session: Session, folder: str, environ: Mapping[str, str]) -> Che
         folder,
         workspace=session.workspace,
         agent_home=session.agent_home,
-        writable=(*session.writable, *temp_folders(os.environ)),
+        writable=writable_places(session, os.environ),
         protected=protected_places(session, os.environ),
         sandbox=session.sandbox,
         facts={

@@ -55,6 +55,8 @@ class Given:
     sandbox: SandboxMode = SandboxMode.WORKSPACE_WRITE
     network: bool = False
     writable: tuple[str, ...] = ()  # beside the workspace and the temporary folders
+    exclude_slash_tmp: bool = False  # as in `Session`
+    exclude_tmpdir: bool = False
 
 
 _NOTHING = Given()
@@ -131,6 +133,8 @@ def context_of(asked: Asked, place: Place, loaded: Loaded, given: Given = _NOTHI
         sandbox=given.sandbox,
         network=given.network,
         writable=given.writable,
+        exclude_slash_tmp=given.exclude_slash_tmp,
+        exclude_tmpdir=given.exclude_tmpdir,
         rule_files=tuple(file.path for file in loaded.files),
     )
     facts: dict[str, FactValue] = {}

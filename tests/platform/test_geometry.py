@@ -248,6 +248,9 @@ def test_unfit_workspaces(world: World) -> None:
         (Path("/"), "home folder"),
         (world.home, "home folder"),
         (world.base, "home folder"),
+        (Path("/proc"), "kernel"),
+        (Path("/sys/kernel"), "kernel"),
+        (Path("/dev"), "kernel"),
     ):
         world.ws = folder
         with pytest.raises(SandboxUnavailable, match=words):

@@ -237,3 +237,13 @@ def test_temporary_folders_can_be_left_out(world: World, key: str, code: str, st
     (state / "config.toml").write_text(f"[sandbox_workspace_write]\n{name} = {value}\n")
     done = agent(world, "sandbox", "bash", "-c", code, T=str(own), TMPDIR=str(own))
     assert done.returncode == status, done.stderr
+
+
+@pytest.mark.parametrize("named", ["/tmp", "/var/tmp"])
+def test_tmpdir_does_not_bring_back_what_was_left_out(world: World, named: str) -> None:
+    state = world.base / "state"
+    state.mkdir()
+    (state / "config.toml").write_text("[sandbox_workspace_write]\nexclude_slash_tmp = true\n")
+    code = f'f=$(mktemp) && echo x > "$f" && ! echo x > "{named}/agent-start-$$"'
+    done = agent(world, "sandbox", "bash", "-c", code, TMPDIR=named)
+    assert done.returncode == 0, done.stderr

@@ -82,3 +82,31 @@ def test_the_program_a_rule_means(
     assert check("tool run", policy, unheld).decision is Decision.ASK
     if wanted is Decision.ALLOW:
         assert check(f"echo x > {folder}/tool", policy, context).decision is Decision.DENY
+
+
+@pytest.mark.parametrize(
+    ("system", "own", "named", "writable"),
+    [
+        pytest.param(False, False, "own", ("/tmp", "/var/tmp", "own"), id="all"),
+        pytest.param(True, False, "own", ("own",), id="own-alone"),
+        pytest.param(False, True, "own", ("/tmp", "/var/tmp"), id="system-alone"),
+        pytest.param(True, True, "own", (), id="none"),
+        pytest.param(True, False, "/tmp", (), id="own-is-the-system-s"),
+        pytest.param(False, True, "/tmp", ("/tmp", "/var/tmp"), id="the-system-s-stays"),
+    ],
+)
+def test_temporary_folders_that_are_left_out(
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    system: bool,
+    own: bool,
+    named: str,
+    writable: tuple[str, ...],
+) -> None:
+    folder = place / "own"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder) if named == "own" else named)
+    here = replace(session(place), exclude_slash_tmp=system, exclude_tmpdir=own)
+    seen = context_in(here, here.folder, os.environ).writable
+    wanted = (os.path.realpath(folder if path == "own" else path) for path in writable)
+    assert seen == tuple(dict.fromkeys(wanted))
