@@ -195,6 +195,7 @@ def usage_to(usage: Usage) -> JsonObject:
         "cached_input_tokens": usage.cached_input_tokens,
         "output_tokens": usage.output_tokens,
         "reasoning_output_tokens": usage.reasoning_output_tokens,
+        "cache_write_input_tokens": usage.cache_write_input_tokens,
     }
 
 
@@ -208,4 +209,5 @@ def usage_from(payload: JsonObject) -> Usage:
         count("cached_input_tokens"),
         count("output_tokens"),
         count("reasoning_output_tokens"),
+        count("cache_write_input_tokens"),
     )

@@ -277,8 +277,11 @@ class JsonLines:
         if event.refusal is not None:
             about["refusal"] = event.refusal.value
         if event.tool == "web_search" and not event.server:
-            searched: JsonObject = {"query": event.subject, "action": event.arguments}
-            self._item("item.completed", self._new(), "web_search", searched)
+            searched: JsonObject = {"query": event.subject, "action": event.arguments or {}}
+            item = self._new()
+            # The service tells of a search when it is over; a client waits for both ends of it.
+            self._item("item.started", item, "web_search", searched)
+            self._item("item.completed", item, "web_search", searched | {"status": event.status.value})
             return
         if not event.server and event.tool in collab.TOOLS:
             item = self._ids.pop(event.call_id, "") or self._new()
@@ -289,12 +292,13 @@ class JsonLines:
             head: JsonObject = {"type": "tool.completed", "tool": event.tool, "status": event.status.value}
             self._put(head | about | {"subject": event.subject, "message": event.message})
             return
-        content: list[Json] = [{"type": "text", "text": event.message}]
+        content: list[Json] = list(event.content) or [{"type": "text", "text": event.message}]
+        answered = done or bool(event.content)  # also with an error, which then has parts
         call: JsonObject = {
             "server": event.server,
             "tool": event.tool,
             "arguments": event.arguments,
-            "result": {"content": content, "structured_content": None} if done else None,
+            "result": {"content": content, "structured_content": event.structured} if answered else None,
             "error": None if done else {"message": event.message},
             "status": "completed" if done else "failed",
         }
@@ -335,8 +339,12 @@ class JsonLines:
         self._put({"type": kind, "item": whole})
 
     def _put(self, line: JsonObject) -> None:
-        # ASCII only: a lone surrogate in a file name or an output must not break the stream.
-        self._write(json.dumps(line, separators=(",", ":")) + "\n")
+        text = json.dumps(line, separators=(",", ":"))  # ASCII only
+        if "\\ud" in text:
+            # Half a character, of a file name or an output, is refused by many readers of JSON.
+            whole = json.dumps(line, ensure_ascii=False).encode(errors="replace")
+            text = json.dumps(json.loads(whole), separators=(",", ":"))
+        self._write(text + "\n")
 
 
 def _all_offered(offers: Offers) -> JsonObject:
@@ -375,7 +383,7 @@ def _usage(usage: Usage) -> JsonObject:
     return {
         "input_tokens": usage.input_tokens,
         "cached_input_tokens": usage.cached_input_tokens,
-        "cache_write_input_tokens": 0,
+        "cache_write_input_tokens": usage.cache_write_input_tokens,
         "output_tokens": usage.output_tokens,
         "reasoning_output_tokens": usage.reasoning_output_tokens,
     }

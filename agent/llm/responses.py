@@ -316,6 +316,7 @@ def _usage(response: JsonObject) -> Usage:
         cached_input_tokens=count(_object(usage.get("input_tokens_details")), "cached_tokens"),
         output_tokens=count(usage, "output_tokens"),
         reasoning_output_tokens=count(_object(usage.get("output_tokens_details")), "reasoning_tokens"),
+        cache_write_input_tokens=count(_object(usage.get("input_tokens_details")), "cache_write_tokens"),
     )
 
 

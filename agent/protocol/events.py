@@ -205,6 +205,8 @@ class ToolEnded:
     message: str = ""  # what came of it
     seconds: float = 0.0
     refusal: Refusal | None = None
+    content: tuple[JsonObject, ...] = ()  # of an MCP server: its answer, part by part
+    structured: JsonObject | None = None  # of an MCP server: its answer as data
 
 
 @frozen

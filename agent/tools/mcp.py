@@ -52,6 +52,8 @@ class McpReply:
     images: tuple[str, ...] = ()  # data URLs
     failed: bool = False
     note: str = ""  # what became of the server on the way
+    content: tuple[JsonObject, ...] = ()  # the answer as it came, for who looks on
+    structured: JsonObject | None = None
 
 
 class McpConnection:
@@ -393,7 +395,15 @@ def _reply(result: Any) -> McpReply:
         text = json.dumps(result.structured_content, ensure_ascii=False)
     else:
         text = "\n".join(_part(one) for one in result.content)
-    return McpReply(text, tuple(images[:5]), bool(result.is_error))
+    whole = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+    structured = whole.get("structuredContent")
+    return McpReply(
+        text,
+        tuple(images[:5]),
+        bool(result.is_error),
+        content=tuple(whole.get("content", ())),
+        structured=structured if isinstance(structured, dict) else None,
+    )
 
 
 def _part(part: Any) -> str:

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,9 +18,11 @@ from agent.tools.arguments import read_arguments
 from agent.tools.base import BadCall, CallServer, Emit, Grant, Prepared, Ran, Tool, ToolCall
 from agent.tools.frame import shorten
 from agent.tools.mcp import McpConnection, McpFailed, McpReply, McpTool
+from execpolicy.values import replace
 
 _MOST_NAME = 64
 _MOST_IMAGE = 6 << 20
+_MOST_SHOWN = 1 << 20  # characters of an answer that is shown part by part
 MOST_OFFERED = 200_000  # characters of all tools together: they go to the model with each request
 
 Trace = Callable[[str], str | None]  # of a call: its W3C context
@@ -189,7 +191,7 @@ class _PreparedServed:
         return Ran(
             output=output,
             content=({"type": "input_text", "text": output}, *shown) if shown else (),
-            event=self._event(status, text, seconds),
+            event=replace(self._event(status, text, seconds), **_parts(reply)),
             status=status,
             seconds=seconds,
             output_bytes=len(reply.text.encode(errors="replace")),
@@ -212,6 +214,12 @@ class _PreparedServed:
 
     def not_run(self, status: Status, refusal: Refusal | None, message: str) -> Event:
         return self._event(status, message, why=refusal)
+
+
+def _parts(reply: McpReply) -> dict[str, Any]:
+    """The answer as it came, where it is not too large to be shown."""
+    size = len(json.dumps([reply.content, reply.structured]))
+    return {"content": reply.content, "structured": reply.structured} if size <= _MOST_SHOWN else {}
 
 
 class Servers:

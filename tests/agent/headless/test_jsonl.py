@@ -266,8 +266,8 @@ def test_an_interrupted_turn_ends_with_an_event_that_every_client_knows() -> Non
 
 
 def test_what_is_no_text_does_not_break_the_stream() -> None:
-    (told,) = lines(MessageDone("\ud800\x00\x1b\u2028\n"))
-    assert told["item"]["text"] == "\ud800\x00\x1b\u2028\n"
+    (told,) = lines(MessageDone("\ud800\x00\x1b\u2028\n\\ud800 \U0001f642"))
+    assert told["item"]["text"] == "?\x00\x1b\u2028\n\\ud800 \U0001f642"
 
 
 def lines_of(*events: Event) -> list[dict[str, Any]]:
