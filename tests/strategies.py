@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ from execpolicy.facts import (
 )
 from execpolicy.lang import rules as r
 from execpolicy.source import Span
+from execpolicy.values import replace
 
 HERE = Span(0, 0)
 PROGRAMS = ("git", "rm", "tool")
@@ -173,6 +174,71 @@ exceptions = st.builds(
     when=whens,
     origin=st.just(origin()),
 )
+NAMES = ("A", "b", "x-key", "token")
+name_patterns = st.one_of(
+    st.sampled_from(NAMES).map(r.Exact),
+    st.sampled_from(("*", "x-*", "[Ab]", "*k*")).map(r.Glob),
+    st.lists(st.sampled_from(NAMES).map(r.Exact), min_size=1, max_size=2).map(lambda o: r.AnyOf(tuple(o))),
+)
+flag_lists = st.lists(st.sampled_from(("-f", "-C", "--dry")), max_size=2, unique=True).map(tuple)
+_mask = partial(r.Mask, origin=origin())
+masks = st.builds(
+    replace,
+    st.one_of(
+        st.builds(
+            _mask,
+            id=st.just("program"),
+            program=program_patterns,
+            subcommand=st.sampled_from(((), ("push",))),
+            option=flag_lists,
+        ),
+        st.builds(_mask, id=st.just("env"), env=name_patterns),
+        st.builds(_mask, id=st.just("header"), header=name_patterns),
+        st.builds(
+            _mask,
+            id=st.just("pattern"),
+            pattern=st.lists(
+                st.one_of(
+                    st.sampled_from(("main", "a/b", "x")).map(r.Exact),
+                    st.sampled_from(("ma?i+n", "[a-c]{2}", "-f.", "x|or")).map(r.Regex),
+                ),
+                min_size=1,
+                max_size=2,
+            ).map(tuple),
+        ),
+        st.builds(_mask, id=st.just("argument"), argument=name_patterns),
+        st.builds(
+            _mask, id=st.just("call"), tool=name_patterns, argument=st.one_of(st.none(), name_patterns)
+        ),
+        st.builds(
+            _mask,
+            id=st.just("path"),
+            paths=st.sampled_from(("**/.env*", "*.txt", "/ws/**")).map(lambda glob: (r.Glob(glob),)),
+        ),
+    ),
+    id=st.sampled_from(("one", "two", "three")),
+)
+MARKS = (
+    "=",
+    ": ",
+    " ",
+    "\n",
+    '"',
+    "'",
+    '\\"',
+    "{",
+    "}",
+    ",",
+    ";",
+    "<<E\n",
+    "\nE\n",
+    "*** Add File: sub/.env\n",
+)
+masked_texts = st.lists(
+    st.sampled_from((*PROGRAMS, *TEXTS, *NAMES, *PATHS, *MARKS, "+", "--- a/a.txt\n", "@@\n", "cat > ")),
+    max_size=16,
+).map("".join)
+
 hosts = st.builds(
     r.HostExecutable,
     name=st.sampled_from(PROGRAMS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from execpolicy.engine.paths import resolve_glob
@@ -143,13 +144,16 @@ class Masks:
 
     def _named_values(self, text: str, tool: str | None, server: str | None) -> Iterator[Hidden]:
         at = 0
+        past = [0] * len(self._named)  # each passes over its own values only: a mask never hides for another
         while found := _NAMED.search(text, at):
             at = found.end("name")
-            for mask in self._named:
+            for number, mask in enumerate(self._named):
+                if found.start("name") < past[number]:
+                    continue
                 span = self._value_of(mask, found, tool, server)
                 if span is not None and span[0] < span[1]:
                     yield Hidden(*span, mask.id)
-                    at = max(at, span[1])
+                    past[number] = span[1]
 
     def _value_of(
         self, mask: Mask, found: re.Match[str], tool: str | None, server: str | None
@@ -180,10 +184,10 @@ class Masks:
         if found:
             return found
         words = tuple(Word.literal(word.strip("\"'"), word) for word in text.split())
-        starts = [
-            at for at, word in enumerate(words) if any(_is_program(mask, word) for mask in self._programs)
-        ]
-        return [CommandFacts(argv=words[at : at + 64], span=Span(0, 0)) for at in starts[:256]]
+        starts: set[int] = set()
+        for mask in self._programs:  # each as many as it had alone
+            starts.update(islice((at for at, word in enumerate(words) if _is_program(mask, word)), 256))
+        return [CommandFacts(argv=words[at : at + 64], span=Span(0, 0)) for at in sorted(starts)]
 
     def _contents(self, text: str) -> Iterator[Hidden]:
         for found in _PATCHED.finditer(text):
