@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -97,16 +98,19 @@ class ApprovalFile:
             self._whole(before)
             known = {kept.id for kept in self._contents(before).kept}
             added = "\n".join(text for id_, text in made if id_ not in known)
-            self._replace(f"{before.rstrip() or _HEAD.rstrip()}\n\n{added}" if added else before)
+            if added:
+                self._replace(before, f"{before.rstrip() or _HEAD.rstrip()}\n\n{added}")
         return tuple(id_ for id_, _ in made)
 
     def revoke(self, ids: Sequence[str]) -> tuple[Kept, ...]:
         """Take back those of `ids` that are here, and say which. Raises `ApprovalError`."""
         with self._locked():
-            before = self._whole(self._text())
-            gone = tuple(kept for kept in self._contents(before).kept if kept.id in ids)
+            before = self._text()
+            whole = self._whole(before)
+            gone = tuple(kept for kept in self._contents(whole).kept if kept.id in ids)
             if gone:
-                self._replace(_without(before, str(self.path), {kept.rule.meta.origin.line for kept in gone}))
+                lines = {kept.rule.meta.origin.line for kept in gone}
+                self._replace(before, _without(whole, str(self.path), lines))
         return gone
 
     def _text(self) -> str:
@@ -171,9 +175,14 @@ class ApprovalFile:
             )
         return Contents(tuple(kept), broken)
 
-    def _replace(self, text: str) -> None:
-        """INVARIANT: at every moment the file is what it was or what it will be, also after a power cut."""
+    def _replace(self, before: str, text: str) -> None:
+        """INVARIANT: at every moment the file is what it was or what it will be, also after a power cut.
+
+        `before` is what was read of it: somebody who edits it by hand takes no lock.
+        """
         whole = self._whole(text).encode()
+        if why := self.why_not():
+            raise ApprovalError(f"`{self.path}` is left as it is: {why}", "change the file that it leads to")
         target = Path(os.path.realpath(self.path)) if self.layer is not Layer.PROJECT else self.path
         try:
             target.parent.mkdir(
@@ -184,7 +193,10 @@ class ApprovalFile:
                 with os.fdopen(handle, "wb") as file:
                     file.write(whole)
                     file.flush()
+                    os.fchmod(file.fileno(), self._mode(target))
                     os.fsync(file.fileno())
+                if self._text() != before:
+                    raise ApprovalError(f"`{self.path}` was changed meanwhile, and is left so", "try again")
                 os.replace(name, target)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -199,6 +211,13 @@ class ApprovalFile:
             raise ApprovalError(
                 f"cannot write `{target}`: {error.strerror}", "make its folder writable for you"
             ) from None
+
+    def _mode(self, target: Path) -> int:
+        """As the file has it. A new one of a project may be read by whoever reads the project."""
+        try:
+            return stat.S_IMODE(os.stat(target).st_mode)
+        except FileNotFoundError:
+            return 0o600 if self.layer is Layer.USER else 0o644
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -138,6 +138,73 @@ def test_nothing_is_kept_through_a_link_of_the_project(tmp_path: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
+def test_nothing_is_taken_back_through_a_link_of_the_project(tmp_path: Path) -> None:
+    elsewhere = ApprovalFile.of_project(tmp_path / "elsewhere", tmp_path / "home")
+    (id_,) = elsewhere.keep((RULE,), GIVEN)
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / ".agent").symlink_to(tmp_path / "elsewhere" / ".agent")
+    file = ApprovalFile.of_project(project, tmp_path / "home")
+    with pytest.raises(ApprovalError, match="is a link to another place"):
+        file.revoke([id_])
+    assert [kept.id for kept in elsewhere.read().kept] == [id_]
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o600, 0o664])
+def test_a_file_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    file = ApprovalFile.of_project(tmp_path / "project", tmp_path / "home")
+    file.keep((RULE,), GIVEN)
+    assert file.path.stat().st_mode & 0o777 == 0o644
+    file.path.chmod(mode)
+    (id_,) = file.keep((OTHER,), GIVEN)
+    assert file.path.stat().st_mode & 0o777 == mode
+    file.revoke([id_])
+    assert file.path.stat().st_mode & 0o777 == mode
+
+
+def test_what_an_editor_saves_meanwhile_is_not_lost(
+    file: ApprovalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.keep((RULE,), GIVEN)
+    by_hand = file.path.read_text() + "\n# by hand\n"
+    real = ApprovalFile._mode
+
+    def edited(self: ApprovalFile, target: Path) -> int:
+        file.path.write_text(by_hand)
+        return real(self, target)
+
+    monkeypatch.setattr(ApprovalFile, "_mode", edited)
+    with pytest.raises(ApprovalError, match="changed meanwhile"):
+        file.keep((OTHER,), GIVEN)
+    assert file.path.read_text() == by_hand
+    assert list(file.path.parent.iterdir()) == [file.path]
+
+
+def test_a_full_disk_leaves_what_was(file: ApprovalFile) -> None:
+    file.keep((RULE,), GIVEN)
+    before = file.path.read_text()
+    program = f"""
+import pathlib, resource
+from agent.approvals.store import ApprovalFile
+from agent.approvals.written import Given
+from agent.errors import ApprovalError
+file = ApprovalFile.of_user(pathlib.Path({str(file.home)!r}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
+given = Given(approver="a", at="2026-11-24T10:00:00Z", session="s", subject="x" * 250)
+try:
+    file.keep(({OTHER!r},), given)
+except ApprovalError as error:
+    print("told", error)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("told cannot write")
+    assert file.path.read_text() == before
+    assert list(file.path.parent.iterdir()) == [file.path]
+
+
 def test_a_place_that_cannot_be_written_is_told(file: ApprovalFile) -> None:
     file.path.parent.parent.mkdir(parents=True)
     file.path.parent.write_text("no folder")
