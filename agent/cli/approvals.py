@@ -80,11 +80,11 @@ def show(
 ) -> None:
     """Show one approval: who gave it, when, for what, and the rule that it is."""
     _, found, broken = _found(cd)
-    file, kept = _one(found, id)
-    typer.echo(f"{file.path}:{kept.rule.meta.origin.line} ({file.layer.word})")
-    for comment in kept.comments:
-        typer.echo(f"# {comment}")
-    typer.echo(kept.text)
+    for file, kept in _named(found, id):
+        typer.echo(f"{file.path}:{kept.rule.meta.origin.line} ({file.layer.word})")
+        for comment in kept.comments:
+            typer.echo(f"# {comment}")
+        typer.echo(kept.text)
     _tell(broken)
 
 
@@ -93,7 +93,7 @@ def revoke(id: Id = None, all: All = False, expired: Expired = False, cd: Folder
     """Take approvals back, at once and for running sessions too."""
     from datetime import date
 
-    from agent.errors import UsageError
+    from agent.errors import ApprovalError, UsageError
 
     if [id is not None, all, expired].count(True) != 1:
         raise UsageError(
@@ -102,18 +102,24 @@ def revoke(id: Id = None, all: All = False, expired: Expired = False, cd: Folder
     settings, found, broken = _found(cd)
     today = date.today().isoformat()
     if id is not None:
-        chosen = [_one(found, id)]
+        chosen = _named(found, id)
     else:
         chosen = [(file, kept) for file, kept in found if all or _over(kept, today)]
     gone: list[tuple[ApprovalFile, Kept]] = []
+    failed: list[ApprovalError] = []
     for file in dict.fromkeys(file for file, _ in chosen):
         ids = [kept.id for one, kept in chosen if one == file]
-        gone += [(file, kept) for kept in file.revoke(ids)]
+        try:
+            gone += [(file, kept) for kept in file.revoke(ids)]
+        except ApprovalError as error:  # the other file's are taken back and recorded all the same
+            failed.append(error)
     for file, kept in gone:
         typer.echo(f"taken back: {kept.id} ({file.layer.word}): {_allows(kept)}")
-    if not gone:
+    if not gone and not failed:
         typer.echo("nothing to take back")
     _record(settings, gone)
+    if failed:
+        raise failed[0]
     _tell(broken)
     return 1 if broken else 0
 
@@ -139,17 +145,18 @@ def _found(
     return settings, found, tuple(broken)
 
 
-def _one(found: list[tuple[ApprovalFile, Kept]], id: str) -> tuple[ApprovalFile, Kept]:
+def _named(found: list[tuple[ApprovalFile, Kept]], id: str) -> list[tuple[ApprovalFile, Kept]]:
+    """The approvals of that id: a project may give a rule of its own the id of another file's."""
     from agent.errors import ApprovalError
 
     exact = [one for one in found if one[1].id == id]
     near = exact or [
         one for one in found if one[1].id.startswith(id) or one[1].id.partition(".")[2].startswith(id)
     ]
-    if len(near) != 1:
+    if len({kept.id for _, kept in near}) != 1:
         many = f"`{id}` is the start of {len(near)} approvals" if near else f"there is no approval `{id}`"
         raise ApprovalError(many, "`agent approvals list` shows the ids")
-    return near[0]
+    return near
 
 
 def _row(file: ApprovalFile, kept: Kept, used: Mapping[str, int], today: str) -> dict[str, object]:

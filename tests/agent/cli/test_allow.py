@@ -78,7 +78,7 @@ def test_what_is_shown_is_kept_recorded_and_can_be_taken_back(run: Run, home: Pa
     [
         pytest.param(("--", "rmdir", "x"), 1, "no yes lifts a deny: nothing is removed", id="a-deny"),
         pytest.param(("--", "hostname"), 1, "team.host", id="an-explicit-ask"),
-        pytest.param(("--", "sudo", "sometool"), 1, "one time only", id="power"),
+        pytest.param(("--", "sudo", "sometool"), 1, "too much to be allowed", id="power"),
         pytest.param(("--script", "sometool $x"), 1, "not known before it runs", id="not-known"),
         pytest.param(("--script", "sometool 'a"), 1, "", id="not-readable"),
         pytest.param(("--project", "--", "sometool"), 1, "it is not trusted", id="an-untrusted-project"),
@@ -112,3 +112,38 @@ def test_a_trusted_project_keeps_it_for_itself(run: Run, home: Path, tmp_path: P
     ran = run("approvals", "allow", "--project", "--yes", "--script", "sometool && echo x")
     assert ran.returncode == 0, ran.stderr
     assert '["sometool", end]' in (project / ".agent" / "rules" / "approvals.rules").read_text()
+
+
+def trusted(run: Run, home: Path, project: Path) -> str:
+    """The id of an approval that the user and a trusted project have both."""
+    (home / "config.toml").write_text(f'[projects."{project}"]\ntrust_level = "trusted"\n')
+    kept = run("approvals", "allow", "--yes", "--", "sometool")
+    (project / ".agent" / "rules").mkdir(parents=True)
+    text = (home / "rules" / "approvals.rules").read_text()
+    (project / ".agent" / "rules" / "approvals.rules").write_text(text)
+    return kept.stdout.splitlines()[-1].split()[1]
+
+
+def test_a_project_cannot_keep_an_approval_from_being_taken_back_by_using_its_id(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
+    id_ = trusted(run, home, tmp_path / "project")
+    assert run("approvals", "show", id_).stdout.count('["sometool", end]') == 2
+    gone = run("approvals", "revoke", id_.removeprefix("approved.")[:6])
+    assert gone.returncode == 0, gone.stderr
+    assert gone.stdout.count("taken back") == 2
+    assert "nothing is approved" in run("approvals", "list").stdout
+
+
+def test_what_one_file_gives_up_is_recorded_though_the_other_cannot_be_written(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
+    id_ = trusted(run, home, tmp_path / "project")
+    rules = tmp_path / "project" / ".agent" / "rules"
+    rules.rename(tmp_path / "elsewhere")
+    rules.symlink_to(tmp_path / "elsewhere")
+    gone = run("approvals", "revoke", id_)
+    assert gone.returncode == 1
+    assert "is a link to another place" in gone.stderr
+    assert f"taken back: {id_} (user)" in gone.stdout
+    assert "revoked" in "".join(path.read_text() for path in home.glob("audit/*.jsonl"))
