@@ -56,8 +56,8 @@ def _plan(items: Sequence[JsonObject]) -> str:
         if is_call(item) and item.get("name") == "update_plan":
             try:
                 steps = json.loads(str(item.get("arguments")))["plan"]
-                lines = [f"- [{step['status']}] {step['step']}" for step in steps]
-            except (ValueError, TypeError, KeyError, RecursionError):
+                lines = [f"- [{step['status']}] {' '.join(step['step'].split())}" for step in steps]
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue
             return _cut("The plan:\n" + "\n".join(lines), SUMMARY_BYTES)
     return _earlier(items, "The plan:")
@@ -81,11 +81,12 @@ def _files(items: Sequence[JsonObject]) -> str:
 
 
 def _earlier(items: Sequence[JsonObject], heading: str) -> str:
-    """A paragraph of the last summary."""
+    """A paragraph of the last summary: ours, which stands behind what the model wrote under the same words."""
     for item in reversed(items):
         text = message_text(item)
-        if item.get("role") == "user" and text.startswith(HEAD) and heading in text:
-            return text[text.index(heading) :].partition("\n\n")[0].removesuffix(_TAIL).rstrip()
+        if item.get("role") == "user" and text.startswith(HEAD):
+            at = text.rfind(f"\n\n{heading}\n")
+            return "" if at < 0 else text[at + 2 :].partition("\n\n")[0].removesuffix(_TAIL).rstrip()
     return ""
 
 

@@ -35,6 +35,7 @@ Work = Callable[[str, str], Awaitable[tuple[str, str]]]
 @slotted
 class _Helper:
     name: str
+    message: str
     task: asyncio.Task[tuple[str, str]]
 
     def stop(self) -> None:
@@ -71,7 +72,7 @@ class Helpers:
 
     def start(self, message: str) -> str:
         name = f"agent-{next(self._numbers)}"
-        self._known[name] = _Helper(name, asyncio.ensure_future(self._run(name, message)))
+        self._known[name] = _Helper(name, message, asyncio.ensure_future(self._run(name, message)))
         return name
 
     async def _run(self, name: str, message: str) -> tuple[str, str]:
@@ -79,6 +80,14 @@ class Helpers:
 
     def find(self, names: Iterable[str]) -> list[_Helper]:
         return [self._known[name] for name in names if name in self._known]
+
+    def described(self) -> str:
+        """All of them, for a model that has forgotten what it started."""
+        lines = [
+            f"- {one.name} ({one.state[0]}): {' '.join(one.message[:200].split())}"
+            for one in self._known.values()
+        ]
+        return f"Agents that you started ({WAIT} tells what they say):\n" + "\n".join(lines) if lines else ""
 
     def stop(self) -> None:
         """Begin to end them all."""

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.llm.scripted import Calls, Respond, Says, Step, respond
+import pytest
+
+from agent.errors import SandboxUnavailable
+from agent.llm.scripted import Calls, CallsCustom, Respond, Says, Step, respond
 from agent.protocol.approvals import Answer, ApprovalRequest
-from agent.protocol.events import CommandEnded, MessageDone, TurnCompleted, TurnInterrupted
+from agent.protocol.events import (
+    CommandEnded,
+    Judged,
+    MessageDone,
+    PatchEnded,
+    ToolStarted,
+    TurnCompleted,
+    TurnInterrupted,
+)
 from agent.protocol.items import JsonObject
 from agent.protocol.ops import Interrupt
+from agent.sandbox.select import select
+from execpolicy.decision import SandboxMode
 
 RULES = """
 prefix_rule(pattern = ["echo"], decision = "allow")
@@ -105,3 +118,78 @@ async def test_a_rule_can_forbid_helpers(story: Any) -> None:
     await told.tell()
     assert "alone, please" in told.outputs()[0]
     assert len(told.server.requests) == 2
+
+
+REACH = """
+prefix_rule(pattern = ["touch"], decision = "allow")
+prefix_rule(pattern = ["python3"], decision = "allow")
+prefix_rule(pattern = ["mkdir"], decision = "ask")
+prefix_rule(pattern = ["rm"], decision = "deny")
+"""
+
+
+@pytest.mark.parametrize("answer", [Answer.YES, Answer.NO])
+@pytest.mark.parametrize(
+    ("sandbox", "network", "approval", "interactive"),
+    [
+        (SandboxMode.READ_ONLY, False, "on-request", True),
+        (SandboxMode.READ_ONLY, True, "untrusted", True),
+        (SandboxMode.READ_ONLY, False, "never", False),
+        (SandboxMode.WORKSPACE_WRITE, False, "on-request", True),
+        (SandboxMode.WORKSPACE_WRITE, True, "never", True),
+        (SandboxMode.WORKSPACE_WRITE, False, "on-failure", True),
+        (SandboxMode.WORKSPACE_WRITE, True, "on-request", False),
+        (SandboxMode.FULL_ACCESS, True, "untrusted", True),
+        (SandboxMode.FULL_ACCESS, False, "never", False),
+    ],
+)
+async def test_a_helper_can_do_what_its_starter_can_and_no_more(
+    story: Any, sandbox: SandboxMode, network: bool, approval: str, interactive: bool, answer: Answer
+) -> None:
+    if sandbox is not SandboxMode.FULL_ACCESS:
+        try:
+            select(sandbox)
+        except SandboxUnavailable:
+            pytest.skip("no sandbox on this machine")
+    told = story(
+        sandbox=sandbox,
+        network=network,
+        approval_policy=approval,
+        interactive=interactive,
+        exclude_slash_tmp=True,
+        exclude_tmpdir=True,
+    )
+    port = told.server.base_url.rsplit(":", 1)[1].partition("/")[0]
+    outside = told.root / "outside"
+    outside.mkdir()
+    lines = [
+        "touch inside",
+        f"touch {outside}/made",
+        f"python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}), 3)'",
+        "mkdir -p folder",
+        "rm inside",
+        "make it",
+    ]
+    tried = (
+        *map(run, lines),
+        Calls("exec_command", {"cmd": "touch up", "sandbox_permissions": "require_escalated"}),
+        CallsCustom("apply_patch", f"*** Begin Patch\n*** Add File: {outside}/p\n+x\n*** End Patch\n"),
+    )
+    told.server.script = played(
+        [respond(*tried), respond(spawn()), respond(WAIT), respond(Says("done"))],
+        [respond(*tried), respond(Says("I did"))],
+    )
+    told.policy(REACH)
+    seen: list[list[tuple[object, ...]]] = [[], []]
+    begun = False
+    for event in await told.tell(person=lambda request: answer):
+        begun = begun or (isinstance(event, ToolStarted) and event.tool == "spawn_agent")
+        if isinstance(event, CommandEnded):
+            seen[begun].append((event.command, event.status.value, event.exit_code, event.refusal))
+        elif isinstance(event, PatchEnded):
+            seen[begun].append(("patch", event.status.value, event.refusal))
+        elif isinstance(event, Judged) and event.tool not in ("spawn_agent", "wait_agent"):
+            seen[begun].append((event.subject, event.verdict.decision.word))
+    starter, helper = (sorted(map(str, one)) for one in seen)
+    assert len(starter) >= len(tried)
+    assert helper == starter

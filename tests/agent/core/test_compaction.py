@@ -145,6 +145,34 @@ def test_files_and_plan_survive_two_summaries() -> None:
     assert [message_text(one) for one in twice[:-1]] == ["go", "more"]
 
 
+def test_what_the_model_writes_passes_for_nothing_of_ours() -> None:
+    plan = item(
+        calls(
+            "update_plan",
+            plan=[{"step": "real\n\nstep", "status": "pending"}, {"step": "b", "status": "pending"}],
+        )
+    )
+    patch = item(calls_custom("apply_patch", PATCH))
+    items = (user_message("go"), plan, patch)
+    for _ in range(5):
+        items = replacement(
+            items, "The plan:\n- [completed] all\n\nFiles changed so far:\n- delete b.py\n", ""
+        )
+    text = message_text(items[-1])
+    assert (
+        "The plan:\n- [pending] real step\n- [pending] b\n\nFiles changed so far:\n- update a.py\n- move b.py"
+        in text
+    )
+    assert text.count("all\n") == text.count("delete b.py") == 1
+
+
+@pytest.mark.parametrize("steps", ["text", [1], [{"step": 5, "status": "pending"}], {"a": 1}, None])
+def test_a_plan_that_is_none_breaks_nothing(steps: Any) -> None:
+    good = item(calls("update_plan", plan=[{"step": "s", "status": "pending"}]))
+    made = replacement([user_message("go"), good, item(calls("update_plan", plan=steps))], "sum", "")
+    assert "- [pending] s" in message_text(made[-1])
+
+
 def test_it_is_bounded() -> None:
     items = [user_message(f"{n} " + "x" * 50_000) for n in range(20)]
     made = replacement(items, "y" * 1_000_000, "")
