@@ -89,7 +89,7 @@ def why_never(argv: Sequence[str]) -> str:
     ):
         return f"`{name}` runs whatever program text it gets"
     if name in _POWER or plain in _POWER or name.startswith("mkfs"):
-        return f"what `{name}` does can be looked at one time only"
+        return f"`{name}` can do too much to be allowed for longer"
     if entry is not None and entry.form not in _BOUND:
         return f"`{name}` runs other commands"
     if entry is not None and (runs := _carried(entry, argv[1:])):

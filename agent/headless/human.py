@@ -148,13 +148,15 @@ class HumanText:
         """The smallest thing that would let it run without a question."""
         offers = event.offers
         for offer in (*offers.user[:1], *offers.project[: not offers.user]):
-            self._line(f"  allowed beforehand by a rule until {offer.ends}: {one_line(offer.extent, 500)}")
+            self._line(
+                f"  a rule could allow it beforehand, until {offer.ends}: {one_line(offer.extent, 500)}"
+            )
             for rule in offer.rules:
                 self._line(f"    {one_line(' '.join(rule.split()), MOST_RULE)}")
             for note in offer.notes:
                 self._line(f"  note: {one_line(note, 500)}")
             if way := allowing(event, project=not offers.user):
-                self._line(f"  which this keeps: {way}")
+                self._line(f"  to keep that rule: {way}")
             return
         for why in offers.why_not:
             self._line(f"  {one_line(why, 500)}")
@@ -165,7 +167,9 @@ class HumanText:
             self._line(f"\n$ {one_line(event.command)}")
         match event.status:
             case Status.DECLINED:
-                self._line(f"  refused: {one_line(event.output, 500)}")
+                # What follows in further lines is said to the model.
+                first = event.output.partition("\n")[0].removeprefix("exec_command rejected: ")
+                self._line(f"  refused: {one_line(first, 500)}")
                 return
             case Status.INTERRUPTED:
                 how = "interrupted"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
+from agent.protocol.approvals import Answer
 from agent.protocol.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -58,6 +59,14 @@ _STYLES = {
     "added": "green",
     "removed": "red",
     "title": "bold cyan",
+}
+_ANSWERED = {
+    Answer.YES: "yes",
+    Answer.SESSION: "yes, for this session",
+    Answer.PROJECT: "yes, kept for this project (`agent approvals list`)",
+    Answer.USER: "yes, kept for you (`agent approvals list`)",
+    Answer.NO: "no",
+    Answer.STOP: "stop",
 }
 _MARK = {"pending": "☐", "in_progress": "▸", "completed": "☑"}
 
@@ -149,7 +158,7 @@ class Screen:
                 if asked := self._asked.pop(reply.request_id, None):
                     self._continue(asked.call_id, headed(asked.tool, asked.subject))
                 said = f": {visible(reply.message)}" if reply.message else ""
-                self.say(f"  answered: {reply.answer.value}{said}", "quiet")
+                self.say(f"  answered: {_ANSWERED[reply.answer]}{said}", "quiet")
             case NetworkUsed() | ApprovalMissing():
                 pass  # what was refused stands in the result of its command
             case CommandEnded():
