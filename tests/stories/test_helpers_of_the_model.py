@@ -172,7 +172,10 @@ async def test_a_helper_can_do_what_its_starter_can_and_no_more(
     ]
     tried = (
         *map(run, lines),
-        Calls("exec_command", {"cmd": "touch up", "sandbox_permissions": "require_escalated"}),
+        Calls(
+            "exec_command",
+            {"cmd": "touch up", "sandbox_permissions": "require_escalated", "justification": "I must"},
+        ),
         CallsCustom("apply_patch", f"*** Begin Patch\n*** Add File: {outside}/p\n+x\n*** End Patch\n"),
     )
     told.server.script = played(
@@ -191,5 +194,5 @@ async def test_a_helper_can_do_what_its_starter_can_and_no_more(
         elif isinstance(event, Judged) and event.tool not in ("spawn_agent", "wait_agent"):
             seen[begun].append((event.subject, event.verdict.decision.word))
     starter, helper = (sorted(map(str, one)) for one in seen)
-    assert len(starter) >= len(tried)
+    assert len(starter) >= 2 * len(tried)
     assert helper == starter
