@@ -7,13 +7,14 @@ after, never between. What arrives twice has the same `host.name` and `agent.aud
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -21,12 +22,14 @@ from compliance.chain import read_line
 from compliance.codec import JsonObject, from_json
 from compliance.errors import RecordError
 from compliance.events import SessionStarted
+from compliance.note import read_regular
 from compliance.otel import form
 from compliance.otel.base import Encoding, Fate, Wire
 from compliance.otel.files import otlp_files, signal_of
 from compliance.otel.settings import Signal
 from compliance.otlp import to_otlp
-from compliance.segments import lines, segment_number, snapshot
+from compliance.segments import MOST_LINE as MOST_RECORD
+from compliance.segments import Snapshot, lines, segment_number, snapshot
 
 CURSOR: Final = "shipped.json"
 LOCK: Final = "shipping.lock"
@@ -42,6 +45,8 @@ class LogCursor(msgspec.Struct):
 
     segment: str = ""
     offset: int = 0
+    start: int = 0  # of the line that ends there
+    mark: str = ""  # SHA-256 of it: another log, or a changed one, has another line there
     seq: int = 0  # of the last that was sent
     sessions: dict[str, tuple[str, str]] = {}  # session -> version of the agent, host
 
@@ -120,11 +125,12 @@ class Shipper:
         batch: list[JsonObject] = []
         size = 0
         cursor = self._cursor.log
-        for segment, end, seq, request in self._requests(folder, cursor):
+        for (segment, end, line), seq, request in self._requests(folder, cursor):
             if request is not None:
                 batch.append(request)
                 size += len(json.dumps(request))
             cursor.segment, cursor.offset, cursor.seq = segment, end, seq
+            cursor.start, cursor.mark = end - len(line), hashlib.sha256(line).hexdigest()
             if len(batch) >= BATCH or size >= BATCH_BYTES:
                 self._send_records(batch)
                 self._save()
@@ -133,13 +139,14 @@ class Shipper:
             self._send_records(batch)
         self._save()
 
-    def _requests(self, folder: Path, cursor: LogCursor) -> Iterator[tuple[str, int, int, JsonObject | None]]:
-        """Segment, where the record ends in it, its number, and what to send of it."""
+    def _requests(
+        self, folder: Path, cursor: LogCursor
+    ) -> Iterator[tuple[tuple[str, int, bytes], int, JsonObject | None]]:
+        """Segment, where the record ends in it and its line; its number, and what to send of it."""
         log = snapshot(folder)
-        sizes = {path.name: size for path, size in log.parts}
+        if not _stands(log, cursor):  # another log than before: from its beginning
+            cursor.segment, cursor.offset, cursor.seq = "", 0, 0
         first = segment_number(cursor.segment)
-        if sizes.get(cursor.segment, -1) < cursor.offset and cursor.segment:
-            first, cursor.offset = 0, 0  # another log than before: from its beginning
         seq = cursor.seq
         for path, size in log.parts:
             if segment_number(path.name) < first:
@@ -147,6 +154,9 @@ class Shipper:
             at = cursor.offset if segment_number(path.name) == first else 0
             for line in lines(path, size, at):
                 at += len(line)
+                if at == size and not line.endswith(b"\n") and path == log.parts[-1][0]:
+                    self.done.torn += 1  # it is sent when an agent has put right what a crash left
+                    return
                 record = read_line(line)
                 try:
                     if record is None:
@@ -154,13 +164,13 @@ class Shipper:
                     event = from_json(msgspec.json.decode(record.event))
                 except (RecordError, msgspec.DecodeError, RecursionError):
                     self.done.unreadable += 1
-                    yield path.name, at, seq, None
+                    yield (path.name, at, line), seq, None
                     continue
                 seq = record.seq
                 if isinstance(event, SessionStarted):
                     _remember(cursor.sessions, event)
                 started = _known(cursor.sessions, event.session)
-                yield path.name, at, seq, to_otlp(record, event, started, content=self._content)
+                yield (path.name, at, line), seq, to_otlp(record, event, started, content=self._content)
 
     def _send_records(self, batch: Sequence[JsonObject]) -> None:
         if self._dry:
@@ -182,20 +192,21 @@ class Shipper:
         signal, at = signal_of(path.name), self._cursor.files.get(path.name, 0)
         with path.open("rb") as file:
             idle = _idle(file.fileno())
-            file.seek(at)
+            bad = self.done.refused + self.done.unreadable
+            at = _line_start(file, at)
             while line := file.readline(MOST_LINE):
                 if not line.endswith(b"\n"):
                     if not idle:  # its writer is not done with it
                         break
                     self.done.torn += 1
                     at += len(line)
-                    self._cursor.files[path.name] = at
                     continue
                 self._send_line(signal, line)
                 at += len(line)
                 self._cursor.files[path.name] = at
                 self._save()
-            if remove and idle and not self._dry:
+            whole = idle and self.done.refused + self.done.unreadable == bad
+            if remove and whole and not self._dry:
                 path.unlink()
                 self.done.removed += 1
 
@@ -241,7 +252,9 @@ class Shipper:
             return
         path = self._folder / CURSOR
         fresh = path.with_name(f".{CURSOR}.new")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(
+            fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
+        )
         with open(fd, "wb") as file:
             file.write(msgspec.json.encode(self._cursors))
             file.flush()
@@ -267,8 +280,33 @@ def alone(folder: Path) -> Iterator[None]:
 def _read_cursors(folder: Path) -> dict[str, Cursor]:
     """From the beginning where nothing sound is known: twice is better than never."""
     with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode((folder / CURSOR).read_bytes(), type=dict[str, Cursor])
+        return msgspec.json.decode(read_regular(folder / CURSOR), type=dict[str, Cursor])
     return {}
+
+
+def _stands(log: Snapshot, cursor: LogCursor) -> bool:
+    """Whether the line that was dealt with last still is where it was."""
+    found = next(((path, size) for path, size in log.parts if path.name == cursor.segment), None)
+    if found is None:
+        return not cursor.segment
+    path, size = found
+    if not 0 <= cursor.start < cursor.offset <= size or cursor.offset - cursor.start > MOST_RECORD:
+        return False
+    with path.open("rb") as file:
+        file.seek(cursor.start)
+        line = file.read(cursor.offset - cursor.start)
+    return hashlib.sha256(line).hexdigest() == cursor.mark
+
+
+def _line_start(file: BinaryIO, at: int) -> int:
+    """Go to `at` where a line begins there, else to the beginning: twice is better than never."""
+    if not 0 < at <= os.fstat(file.fileno()).st_size:
+        at = 0
+    file.seek(max(at - 1, 0))
+    if at and file.read(1) != b"\n":
+        at = 0
+    file.seek(at)
+    return at
 
 
 def _idle(fd: int) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal as signals
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,11 @@ from compliance.log import AuditLog
 from compliance.otel.base import Encoding
 from compliance.otel.files import FileWire, otlp_files
 from compliance.otel.form import request_of
-from compliance.otel.settings import Signal
+from compliance.otel.http import HttpWire
+from compliance.otel.settings import Protocol, Signal, Target
 from compliance.query import Filter, entries
 from compliance.segments import snapshot
+from compliance.shipping import Shipper
 
 pytest.importorskip("opentelemetry.proto")
 
@@ -185,6 +189,130 @@ def test_a_record_that_was_edited_is_not_sent(home: Path) -> None:
         status, out, _ = ship(home, "--endpoint", server.url)
         assert (status, "1 records or lines not as they were written" in out) == (1, True)
         assert seqs(server) == [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+
+
+def test_half_a_line_is_waited_for_and_what_comes_in_its_place_is_sent(home: Path) -> None:
+    (path,) = (home / "audit").glob("records-*.jsonl")
+    with path.open("ab") as file:
+        file.write(b'{"digest":"' + b"0" * 900)
+    with collector() as server:
+        status, out, _ = ship(home, "--endpoint", server.url)
+        assert (status, "1 halves of lines" in out) == (0, True)
+        log = AuditLog(home / "audit")  # puts the half aside
+        for _ in range(3):
+            log.record(STORY[2])
+        log.close()
+        assert ship(home, "--endpoint", server.url)[0] == 0
+        assert seqs(server) == list(range(1, 16))
+
+
+def cut(audit: Path) -> None:
+    (path,) = audit.glob("records-*.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:4]))
+
+
+def archived(audit: Path) -> None:
+    """Another log has begun, and it is longer by now than the old one was."""
+    audit.rename(audit.parent / "archive")
+    log = AuditLog(audit)
+    for _ in range(3):
+        for event in STORY:
+            log.record(event)
+    log.close()
+
+
+def removed(audit: Path) -> None:
+    next(audit.glob("records-*.jsonl")).unlink()
+    (audit / "head").unlink()
+    AuditLog(audit).record(STORY[2])
+
+
+@pytest.mark.parametrize("change", [cut, archived, removed])
+def test_another_log_in_its_place_is_sent_from_its_beginning(
+    home: Path, change: Callable[[Path], None]
+) -> None:
+    with collector() as server:
+        ship(home, "--endpoint", server.url)
+        change(home / "audit")
+        before = len(server.taken.events())
+        ship(home, "--endpoint", server.url)
+        sent = seqs(server)[before:]
+        ship(home, "--endpoint", server.url)
+        assert len(server.taken.events()) == before + len(sent)
+    found = [entry.record.seq for entry in entries(snapshot(home / "audit"), Filter())]  # type: ignore[union-attr]
+    assert sent == found
+
+
+def spoiled(data: bytes) -> Iterator[bytes]:
+    yield from (b"", b"{", b"null", b"[]", b"\xff" * 20, data[: len(data) // 2])
+    for number in (-5, 7, 10**6, 10**30):
+        for name in (b"offset", b"start", b"seq"):
+            yield re.sub(b'"' + name + b'":[0-9]+', b'"%s":%d' % (name, number), data)
+    yield data.replace(b"records-000000000001", b"records-000000000009")
+
+
+def test_a_cursor_that_is_spoiled_loses_nothing(home: Path) -> None:
+    path = home / "telemetry" / "shipped.json"
+    with collector() as server:
+        ship(home, "--endpoint", server.url)
+        whole = path.read_bytes()
+        log = AuditLog(home / "audit")
+        log.record(STORY[2])
+        log.close()
+        for data in spoiled(whole):
+            path.write_bytes(data)
+            before = len(server.taken.events())
+            wire = HttpWire(Target(Protocol.PROTOBUF, f"{server.url}/v1/logs"), "t")
+            Shipper(path.parent, f"{server.url} {home / 'audit'}", lambda _, one=wire: one, time.sleep).ship(
+                home / "audit"
+            )
+            wire.close()
+            assert 12 in seqs(server)[before:], data
+
+
+@pytest.mark.parametrize("offset", [-1, 3, 10**9, 10**30])
+def test_no_file_is_removed_that_a_spoiled_cursor_passed_over(home: Path, offset: int) -> None:
+    folder = home / "telemetry"
+    wire = FileWire(folder, 1 << 20)
+    wire.send(Signal.TRACES, json.dumps({"resourceSpans": []}).encode())
+    wire.close()
+    (path,) = otlp_files(folder)
+    words = ("--source", "files", "--remove", "--format", "json")
+    with collector() as server:
+        name = f"{server.url} {home / 'audit'}"
+        (folder / "shipped.json").write_text(json.dumps({name: {"files": {path.name: offset}}}))
+        done = json.loads(ship(home, "--endpoint", server.url, *words)[1])
+        assert (done["lines"], done["removed"], len(server.taken.raw)) == (1, 1, 1)
+
+
+def test_a_file_of_which_something_is_refused_is_kept(home: Path) -> None:
+    wire = FileWire(home / "telemetry", 1 << 20)
+    for _ in range(3):
+        wire.send(Signal.TRACES, json.dumps({"resourceSpans": []}).encode())
+    wire.close()
+    words = ("--source", "files", "--remove", "--format", "json")
+    with collector() as server:
+        server.statuses = [(200, ""), (400, ""), (200, "")]
+        done = json.loads(ship(home, "--endpoint", server.url, *words)[1])
+    assert (done["lines"], done["refused"], done["removed"]) == (2, 1, 0)
+    assert len(otlp_files(home / "telemetry")) == 1
+
+
+def test_of_several_at_once_one_sends_and_the_others_say_so(home: Path) -> None:
+    env = {**os.environ, "AGENT_HOME": str(home)}
+    with collector(delay=0.3) as server:
+        argv = [sys.executable, "-m", "agent", "audit", "ship", "--endpoint", server.url]
+        running = [
+            subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(3)
+        ]
+        for one in running:
+            out, err = one.communicate(timeout=60)
+            busy = err == "error: another `agent audit ship` is at work\nhelp: wait for its end\n"
+            assert (one.returncode, out, err) == (0, out, "") if not busy else one.returncode == 1, err
+        assert ship(home, "--endpoint", server.url)[0] == 0
+        assert seqs(server) == list(range(1, 12))
 
 
 @pytest.mark.parametrize(
