@@ -205,7 +205,7 @@ def _fact(value: object) -> object:
 
 _FILE = Shape(
     PolicyFile,
-    [_text("path"), _text("layer"), _text("digest"), _truth("usable"), _text("version")],
+    [_text("path"), _text("layer"), _text("digest"), _truth("usable"), _text("version"), _text("bundle")],
     sparse=True,
 )
 _ASKED = Shape(
@@ -214,6 +214,7 @@ _ASKED = Shape(
         _text("form"),
         _text("before"),
         _truth("escalate"),
+        _truth("failed"),
         _text("program"),
         _text("text"),
         _text("server"),
@@ -247,6 +248,7 @@ _KINDS: Final = {
                 _text, ("agent_version", "model", "cwd", "workspace", "sandbox", "approval", "user", "host")
             ),
             _truth("resumed"),
+            _text("provider"),
         ],
     ),
     "policy_loaded": Shape(PolicyLoaded, [_many("files", _FILE), _texts("errors"), _text("policy")]),

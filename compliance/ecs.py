@@ -121,7 +121,8 @@ def to_ecs(record: Record, event: AuditEvent, started: SessionStarted | None) ->
         case SessionStarted():
             about |= {"category": ["session"], "type": ["start"]}
             found["process"] = _filled({"working_directory": event.cwd})
-            labels |= {"model": event.model, "sandbox": event.sandbox, "approval": event.approval}
+            labels |= {"model": event.model, "provider": event.provider}
+            labels |= {"sandbox": event.sandbox, "approval": event.approval}
         case SessionEnded():
             about |= {"category": ["session"], "type": ["end"], "reason": event.why}
         case PolicyLoaded():

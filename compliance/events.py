@@ -83,6 +83,7 @@ class SessionStarted(_Event):
     user: str = ""
     host: str = ""
     resumed: bool = False
+    provider: str = ""  # of the model, by its name in the settings; empty: not known
 
 
 @frozen
@@ -94,6 +95,7 @@ class PolicyFile:
     digest: str
     usable: bool
     version: str = ""  # of the bundle it came in; empty: it came in none
+    bundle: str = ""  # its name, as its manifest says
 
 
 @frozen
@@ -125,6 +127,7 @@ class Asked:
     form: str  # script | input | files | server | tool
     before: str = ""  # script: what the same shell was given before
     escalate: bool = False  # script: it is to run outside the sandbox
+    failed: bool = False  # script: it ran inside and failed there
     program: str = ""  # input: the command that runs
     text: str = ""  # input
     server: str = ""

@@ -20,6 +20,7 @@ from compliance.events import (
     Outcome,
     Overridden,
     Patched,
+    PolicyFile,
     PolicyLoaded,
     Ran,
     Refused,
@@ -115,10 +116,7 @@ def to_ocsf(record: Record, event: AuditEvent, started: SessionStarted | None) -
         case PolicyLoaded():
             told = f"{len(event.files)} rule files"
             found = _lifecycle(record, event, started, (99, "Policy loaded"), told)
-            files: list[Json] = [
-                {"path": file.path, "layer": file.layer, "digest": file.digest, "usable": file.usable}
-                for file in event.files
-            ]
+            files: list[Json] = [_rule_file(file) for file in event.files]
             return [_more(found, policy=event.policy, files=files, errors=list(event.errors))]
         case Revoked():
             told = f"{event.by} took back {event.rule}, kept for the {event.scope}"
@@ -229,8 +227,18 @@ def _asked_by(found: JsonObject, event: AuditEvent, started: SessionStarted | No
         context["name"] = event.agent
     found["message_context"] = context
     if model:
-        found["ai_model"] = {"name": model, "ai_provider": "unknown"}
+        found["ai_model"] = {"name": model, "ai_provider": (started.provider if started else "") or "unknown"}
     return _profiled(found, "ai_operation")
+
+
+def _rule_file(file: PolicyFile) -> JsonObject:
+    found: JsonObject = {
+        "path": file.path,
+        "layer": file.layer,
+        "digest": file.digest,
+        "usable": file.usable,
+    }
+    return found | {"bundle": file.bundle, "version": file.version} if file.bundle else found
 
 
 def _profiled(found: JsonObject, profile: str) -> JsonObject:

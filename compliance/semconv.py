@@ -157,7 +157,7 @@ def of_session(event: SessionStarted) -> Attributes:
         "gen_ai.agent.name": AGENT_NAME,
         "gen_ai.agent.version": event.agent_version,
         "gen_ai.conversation.id": event.session,
-        "gen_ai.provider.name": "openai",
+        "gen_ai.provider.name": event.provider or "openai",
         "gen_ai.request.model": event.model,
         "session.id": event.session,
         "process.working_directory": event.cwd,

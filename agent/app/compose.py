@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from agent import __version__
 from agent.app import approvals, confinement, policy
 from agent.app.approvals import LiveRules
+from agent.app.bundles import bundles_of
 from agent.app.curtain import Audience, Curtain
 from agent.app.host import Host, Stored
 from agent.app.masking import Masking, masking
@@ -55,6 +56,7 @@ from agent.tools.shell import Doors, ShellLimits, ShellTool
 from agent.tools.stdin import InputTool
 from compliance import events as audit
 from compliance.errors import AuditError
+from compliance.in_force import InForce, last_loaded
 from compliance.log import AuditLog, Effort
 from compliance.otel.telemetry import Telemetry, telemetry_from_environment
 from compliance.redact import Redactor
@@ -109,10 +111,11 @@ def _thread(
     spec = policy.session_spec(settings, in_force.files)
     troubles: list[str] = []
     telemetry = telemetry_from_environment(os.environ, troubles.append, __version__)
-    sink = _record(settings, in_force, hide, stored, telemetry, outbox.emit, stack)
+    rules_told = InForce(last_loaded(settings.audit, str(settings.workspace)))
+    sink = _record(settings, rules_told, in_force, hide, stored, telemetry, outbox.emit, stack)
     model: ModelClient = _model(settings, stack)
     if telemetry is not None:
-        model = ObservedModel(model, telemetry)
+        model = ObservedModel(model, telemetry, _provider(settings))
     asking = read_policy(settings.approval_policy)
     owner = Owner(settings.most_sandbox, settings.most_network)
 
@@ -127,7 +130,8 @@ def _thread(
         for warning in rules.warnings:
             outbox.emit(warning)
         try:
-            sink.record(_policy_loaded(stored, rules))
+            for event in rules_told.told(_policy_loaded(stored, rules)):
+                sink.record(event)
         except AuditError as error:  # the next verdict is not recorded either, and then nothing runs
             outbox.emit(Warned(f"the audit record cannot be written: {error}", error.help))
 
@@ -211,7 +215,7 @@ def _thread(
             map(sound, opening(_surroundings(settings, _usual(settings, spec, gate.policy), found.text)))
         ),
         compact_tokens=settings.compact_tokens or settings.context_window * 9 // 10,
-        state=running.described,
+        state=lambda: "\n\n".join(filter(None, (running.described(), helpers.described()))),
         prepare=prepare,
         halted=helpers.stop,
         max_steps=settings.max_steps,
@@ -332,6 +336,7 @@ def _hosted(settings: Settings, gate: Judge, emit: Emit) -> tuple[JsonObject, ..
 
 def _record(
     settings: Settings,
+    rules_told: InForce,
     in_force: policy.PolicyInForce,
     hide: Redactor,
     stored: Stored,
@@ -388,9 +393,11 @@ def _record(
                 user=_user(),
                 host=platform.node(),
                 resumed=stored.resumed,
+                provider=_provider(settings),
             )
         )
-        sink.record(_policy_loaded(stored, in_force))
+        for event in rules_told.told(_policy_loaded(stored, in_force)):
+            sink.record(event)
     except AuditError as error:
         raise ConfigError(f"the audit record cannot be written: {error}", error.help) from error
     stack.callback(sink.record, audit.SessionEnded(stored.thread_id, "closed"))
@@ -398,8 +405,11 @@ def _record(
 
 
 def _policy_loaded(stored: Stored, rules: policy.PolicyInForce) -> audit.PolicyLoaded:
+    bundles = bundles_of(file.path for file in rules.files)
     files = tuple(
-        audit.PolicyFile(file.path, file.layer.word, file.digest, file.usable) for file in rules.files
+        audit.PolicyFile(file.path, file.layer.word, file.digest, file.usable, version=version, bundle=bundle)
+        for file in rules.files
+        for bundle, version in (bundles[file.path],)
     )
     return audit.PolicyLoaded(stored.thread_id, files, rules.errors, policy.digest(rules.files))
 
@@ -478,6 +488,11 @@ def _bash() -> str:
         if os.access(path, os.X_OK):
             return path
     raise ConfigError("there is no bash on this machine", f"install it as one of: {', '.join(_BASH)}")
+
+
+def _provider(settings: Settings) -> str:
+    """Whose model it is, by its name in the settings."""
+    return "scripted" if settings.scripted else settings.provider
 
 
 def _approval(settings: Settings) -> str:

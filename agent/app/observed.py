@@ -16,8 +16,9 @@ from execpolicy.values import replace
 class ObservedModel:
     """`inner`, watched. What is told holds no word of the conversation."""
 
-    def __init__(self, inner: ModelClient, recorder: ModelCallRecorder) -> None:
+    def __init__(self, inner: ModelClient, recorder: ModelCallRecorder, provider: str = "openai") -> None:
         self._inner = inner
+        self._provider = provider
         self._recorder = recorder
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
@@ -41,6 +42,7 @@ class ObservedModel:
                 ModelCall(
                     session=request.cache_key,
                     model=request.model,
+                    provider=self._provider,
                     seconds=time.monotonic() - started,
                     input_tokens=done.usage.input_tokens if done is not None else 0,
                     output_tokens=done.usage.output_tokens if done is not None else 0,

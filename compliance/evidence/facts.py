@@ -30,6 +30,7 @@ from compliance.events import (
     Witnessed,
 )
 from compliance.evidence.uses import EXAMPLES, MOST, Ref, Uses
+from compliance.in_force import WHOLE
 from compliance.query import program_of
 from compliance.reading import Seen
 from compliance.reports.base import OTHERS, tally
@@ -105,6 +106,7 @@ class Facts:
     policies: set[tuple[str, str]] = field(default_factory=set)  # path, digest
     gaps: Counter[GapKind] = field(default_factory=Counter)
     granted: int = 0
+    replaced: int = 0  # times that another policy was in force than in the session before
     ran: int = 0
     uses: Uses = field(default_factory=Uses)
     _claims: dict[str, _Claim] = field(default_factory=dict)
@@ -165,7 +167,9 @@ class Facts:
                 for file in event.files:
                     _add(self.policies, (file.path, file.digest))
             case BundleChanged() as event:
-                self._claim("bundles", seen)
+                if event.by:
+                    self._claim("bundles", seen)
+                self.replaced += event.bundle == WHOLE
                 if event.step in (BundleStep.KILLED, BundleStep.ROLLED_BACK):
                     self._claim("killed", seen)
             case Witnessed(cosigned=True):
@@ -261,8 +265,9 @@ class Facts:
             "outcomes": "outcomes were recorded",
             "sessions": f"sessions of {len(self.users)} named users on {len(self.hosts)} machines were recorded",
             "models": f"sessions name the model that asked: {len(self.models)} different",
-            "change": f"loads of rules were recorded, with {len(self.policies)} versions of rule files by digest",
-            "bundles": "steps of rule bundles were recorded",
+            "change": f"loads of rules were recorded, with {len(self.policies)} versions of rule files by digest, "
+            f"and {self.replaced} changes from one session of a workspace to the next",
+            "bundles": "steps of rule bundles were recorded, each with who signed for it",
             "killed": "bundles were killed or rolled back",
             "privileged": "calls that change the user were judged",
             "witnessed": "checkpoints were cosigned by a witness",

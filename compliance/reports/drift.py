@@ -172,7 +172,8 @@ class Drift:
 def _state(file: PolicyFile | None) -> str:
     if file is None:
         return "not in force"
-    version = f" (bundle {file.version})" if file.version else ""
+    named = f"{file.bundle} {file.version}".strip()
+    version = f" (bundle {named})" if named else ""
     return (
         f"{file.digest}{version}"
         if file.usable

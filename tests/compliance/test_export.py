@@ -55,7 +55,7 @@ from compliance.query import Entry, Filter
 from execpolicy.decision import Certainty, Decision, Layer, Origin, Part, RuleMatch, Verdict
 
 STARTED = SessionStarted(
-    "s1", "0.1", "model-x", "/w", "/w", "workspace-write", "user", user="ann", host="box"
+    "s1", "0.1", "model-x", "/w", "/w", "workspace-write", "user", user="ann", host="box", provider="house"
 )
 
 
@@ -275,7 +275,7 @@ def test_ocsf_names_the_rules_and_who_asked() -> None:
         "desc": "others see it",
     }
     assert denied["authorizations"] == [{"decision": "deny", "policy": denied["policy"]}]
-    assert denied["ai_model"] == {"name": "model-x", "ai_provider": "unknown"}
+    assert denied["ai_model"] == {"name": "model-x", "ai_provider": "house"}
     assert denied["message_context"] == {"application": {"name": "policy-agent"}, "uid": "s1"}
     assert denied["unmapped"]["controls"] == ["SOC2:CC6.1"]
 

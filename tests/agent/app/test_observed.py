@@ -37,7 +37,7 @@ REQUEST = ModelRequest(model="m", input=(), tools=(), cache_key="thread-1")
 async def test_a_request_is_told(step: list[object], tokens: int, error: str) -> None:
     ears = Ears()
     scripted = ScriptedModel(step)
-    model = ObservedModel(scripted, ears)  # type: ignore[arg-type]
+    model = ObservedModel(scripted, ears, "house")  # type: ignore[arg-type]
     try:
         events = [event async for event in model.stream(REQUEST)]
         assert len(events) == len([one for one in step if not isinstance(one, Exception)])
@@ -47,4 +47,5 @@ async def test_a_request_is_told(step: list[object], tokens: int, error: str) ->
     assert scripted.requests[-1].headers == (("traceparent", "00-for-thread-1"),)
     assert call.traceparent == "00-for-thread-1"
     assert (call.session, call.model, call.input_tokens, call.error) == ("thread-1", "m", tokens, error)
+    assert call.provider == "house"
     assert "secret" not in repr(call)
