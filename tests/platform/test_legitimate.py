@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,6 +109,25 @@ PROGRAMS = [
         "import getpass, pwd, os\npwd.getpwuid(os.getuid())\nos.sched_getaffinity(0)", id="who-am-i"
     ),
     pytest.param("import select\nselect.epoll().close()", id="epoll"),
+    pytest.param(
+        "import multiprocessing as m\nif __name__ == '__main__':\n    for how in ('fork', 'spawn'):\n"
+        "        with m.get_context(how).Pool(2) as p: assert p.map(abs, [-1, -2]) == [1, 2]",
+        id="pools-by-fork-and-spawn",
+    ),
+    pytest.param(
+        "import concurrent.futures as f\nif __name__ == '__main__':\n"
+        "    with f.ProcessPoolExecutor(2) as e: assert list(e.map(abs, [-1, -2])) == [1, 2]",
+        id="process-pool",
+    ),
+    pytest.param(
+        "import sqlite3, subprocess, sys\nc = sqlite3.connect('x.db', timeout=9)\nif len(sys.argv) > 1:\n"
+        "    c.execute('insert into t values (2)')\n    c.commit()\n    sys.exit(0)\n"
+        "c.execute('pragma journal_mode=wal')\nc.execute('create table t (a)')\nc.commit()\n"
+        "c.execute('insert into t values (1)')\nc.commit()\n"
+        "assert subprocess.run([sys.executable, __file__, 'other']).returncode == 0\n"
+        "assert c.execute('select sum(a) from t').fetchone() == (3,)",
+        id="sqlite-of-two-processes",
+    ),
 ]
 
 
@@ -133,11 +156,49 @@ def test_pytest_with_processes(world: World) -> None:
     assert "2 passed" in seen.output
 
 
+def test_pytest_on_two_workers(world: World) -> None:
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    (world.ws / "test_it.py").write_text(
+        "import os, pytest\n@pytest.mark.parametrize('n', range(6))\n"
+        "def test_one(n): assert os.environ['PYTEST_XDIST_WORKER'] in ('gw0', 'gw1')\n"
+    )
+    seen = world.confined(f'"{PYTHON}" -m pytest -q -n 2 test_it.py', timeout=60)
+    assert seen.exit_code == 0, seen.output
+    assert "6 passed" in seen.output
+
+
 def test_a_virtual_environment(world: World) -> None:
     seen = world.confined(
         f'"{PYTHON}" -m venv --without-pip v && v/bin/python -c "import sys; print(sys.prefix)"'
     )
     assert seen.exit_code == 0, seen.output
+
+
+def _wheel(folder: Path) -> None:
+    """A whole package, as small as one can be."""
+    info = "thing-1.dist-info"
+    files = {
+        "thing.py": "def main() -> None:\n    print('it is installed')\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: thing\nVersion: 1\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[console_scripts]\nthing = thing:main\n",
+    }
+    with zipfile.ZipFile(folder / "thing-1-py3-none-any.whl", "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+        archive.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD")))
+
+
+def test_install_a_wheel(world: World) -> None:
+    if importlib.util.find_spec("ensurepip") is None:
+        pytest.skip("this Python brings no pip")
+    _wheel(world.ws)
+    seen = world.confined(
+        f'"{PYTHON}" -m venv v && v/bin/pip install -q --no-index ./thing-1-py3-none-any.whl && v/bin/thing',
+        timeout=120,
+    )
+    assert seen.exit_code == 0, seen.output
+    assert seen.output.endswith("it is installed\n")
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
@@ -160,6 +221,76 @@ def test_node(world: World) -> None:
     )
     seen = world.confined("node a.js", timeout=20)
     assert seen.exit_code == 0, seen.output
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_in_parallel(world: World) -> None:
+    names = [f"t{n}" for n in range(8)]
+    (world.ws / "Makefile").write_text(
+        f"all: {' '.join(names)}\n\tcat {' '.join(names)} > all\nt%:\n\tsleep 0.01; echo $@ > $@\n"
+    )
+    seen = world.confined("make -s -j4 && make -s -j4 && wc -l < all")
+    assert (seen.exit_code, seen.output.strip()) == (0, "8"), seen.output
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="no npm")
+def test_npm(world: World) -> None:
+    seen = world.confined(
+        "npm init -y > /dev/null && npm pkg set scripts.hello='node -p 6*7' && npm run -s hello && npm run env | grep ^PATH=",
+        timeout=90,
+    )
+    assert seen.exit_code == 0, seen.output
+    assert "42" in seen.output.splitlines()
+
+
+def _works_outside(*argv: str) -> bool:
+    """Whether the tool is there: a stand-in that would have to fetch it first is none."""
+    if shutil.which(argv[0]) is None:
+        return False
+    return subprocess.run(argv, capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def test_cargo(world: World) -> None:
+    if not _works_outside("cargo", "--version") or shutil.which("cc") is None:
+        pytest.skip("no cargo that works, or no linker")
+    source = world.ws / "src"
+    source.mkdir()
+    (world.ws / "Cargo.toml").write_text('[package]\nname = "thing"\nversion = "0.1.0"\nedition = "2021"\n')
+    (source / "main.rs").write_text('fn main() { println!("built"); }\n')
+    tools = Path(shutil.which("cargo") or "").resolve()
+    real = Path.home()
+    world.extra = {
+        **world.extra,
+        "CARGO_HOME": str(world.ws / ".cargo"),
+        "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(real / ".rustup")),
+    }
+    seen = world.confined(f'"{tools.parent / "cargo"}" build --offline -q && target/debug/thing', timeout=120)
+    assert (seen.exit_code, seen.output) == (0, "built\n"), seen.output
+
+
+def test_go(world: World) -> None:
+    if not _works_outside("go", "version"):
+        pytest.skip("no go that works")
+    (world.ws / "go.mod").write_text("module thing\n\ngo 1.18\n")
+    (world.ws / "main.go").write_text('package main\n\nfunc main() { println("built") }\n')
+    seen = world.confined(
+        "export GOCACHE=$PWD/.cache GOFLAGS=-mod=mod; go build -o thing . && ./thing", timeout=180
+    )
+    assert (seen.exit_code, seen.output) == (0, "built\n"), seen.output
+
+
+def test_java(world: World) -> None:
+    if not _works_outside("java", "-version"):
+        pytest.skip("no java that works")
+    if not _works_outside("javac", "-version"):
+        seen = world.confined("java -Xshare:auto -version", timeout=60)
+        assert seen.exit_code == 0, seen.output
+        return
+    (world.ws / "A.java").write_text(
+        'class A { public static void main(String[] a) { System.out.println("built"); } }\n'
+    )
+    seen = world.confined("javac A.java && java A", timeout=120)
+    assert (seen.exit_code, seen.output) == (0, "built\n"), seen.output
 
 
 def test_exit_status_and_streams_come_through(world: World) -> None:
