@@ -11,8 +11,8 @@ from __future__ import annotations
 import base64
 import re
 from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import compress
 from typing import Final
 
 from compliance.secrets import LEAST_VALUE, MARK, Found
@@ -20,17 +20,17 @@ from compliance.secrets import LEAST_VALUE, MARK, Found
 LEAST_LETTERS: Final = 8  # of a value that is looked for among letters and digits alone
 LEAST_PACKED: Final = 7  # of an encoded one: what is left of it, once its edges are cut away
 GRAM: Final = 5
-SHORT: Final = 4096  # letters of a text that is sampled before it is searched
 LEAST_PIECE: Final = 8  # of a value that was cut at an edge
 LEAST_CUT: Final = 12  # length of a value whose pieces are looked for
 
 _OTHERS: Final = bytes(code for code in range(256) if code > 127 or not chr(code).isalnum())
-_RUNS: Final = re.compile(r"[0-9A-Za-z]+")
+_LETTERS: Final = frozenset(chr(code) for code in range(128) if code not in _OTHERS)
 _ESCAPE: Final = re.compile(
     r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)|(?P<hex>(?:(?:\\\\?|0)x[0-9A-Fa-f]{2})+)|\\\\?u\{?(?P<four>[0-9A-Fa-f]{4,6})\}?"
     r"|\\\\?U(?P<eight>[0-9A-Fa-f]{8})|\\\\?(?P<octal>[0-3][0-7]{2})|&(?:#[xX](?P<sharphex>[0-9A-Fa-f]{1,6})"
     r"|#(?P<sharp>[0-9]{1,7})|(?P<entity>[A-Za-z]{2,8}));|\\(?P<plain>[\"'\\/ $`!&|;<>(){}*?#~=,:-])"
 )
+_HEX: Final = re.compile(r"0x[0-9A-Fa-f]{2}")
 _EDGE: Final = re.compile(r"\n|…|\.\.\.|\[")
 
 
@@ -72,8 +72,10 @@ class Known:
         self._letters: dict[bytes, str] = {}  # letters and digits of it -> the value
         self._folded: dict[bytes, str] = {}  # the same in lower case
         self._spread_grams: set[bytes] = set()  # of the two above, in lower case
-        self._grams: set[str] = set()
-        self._cut: list[str] = []
+        self._grams: dict[str, list[tuple[str, int]]] = {}  # pieces of values, and where they stand in which
+        self._chars: set[str] = set()  # of all that may stand
+        self._longest = 0  # of what is bare, and of the needles among letters
+        self._step = 0  # of places that are looked at, so that each needle holds one with all of its gram
 
     def __bool__(self) -> bool:
         return bool(self._plain)
@@ -87,6 +89,7 @@ class Known:
             return False
         for plain in (value, value[::-1], *(line for line in value.splitlines() if len(line) >= 16)):
             self._plain.setdefault(plain, value)
+            self._chars.update(plain)
         if len(as_bytes(value).translate(None, _OTHERS)) < LEAST_LETTERS:
             self._bare += (value, value[::-1])
         self._bare += [line for line in value.splitlines() if len(line) >= 16 and line != value]
@@ -96,18 +99,29 @@ class Known:
                     needles.setdefault(needle, value)
                     low = needle.lower()
                     self._spread_grams.update(low[at : at + GRAM] for at in range(len(low) - GRAM + 1))
+                    step = len(low) - GRAM + 1
+                    self._step = min(self._step, step) if self._step else step
+                    self._longest = max(self._longest, len(low))
+        self._longest = max(self._longest, max(map(len, self._bare), default=0))
         if len(value) >= LEAST_CUT and "\n" not in value:
-            self._cut.append(value)
-            self._grams.update(value[at : at + LEAST_PIECE] for at in range(len(value) - LEAST_PIECE + 1))
+            for at in range(len(value) - LEAST_PIECE + 1):
+                self._grams.setdefault(value[at : at + LEAST_PIECE], []).append((value, at))
         return True
 
-    def may(self, text: str) -> bool:
-        """Whether `find` may find something. False is certain."""
-        if self._is_bare(text) or self._at_edges(text):
+    def may(self, text: str, clear: int = 0) -> bool:
+        """Whether `find` may find something. False is certain.
+
+        `clear` characters at the beginning are the end of a text in which it may not.
+        """
+        near = max(
+            clear - max(self._longest, LEAST_PIECE + 3), 0
+        )  # what is new lies behind, with what it may end
+        near = len(text[:near].rstrip("."))
+        if self._is_bare(text[near:] if near else text) or self._at_edges(text, near):
             return True
-        if self._in_letters(as_bytes(text)):
+        if self._in_letters(as_bytes(text), len(as_bytes(text[clear:])) if clear else None):
             return True
-        if ("%" in text or "\\" in text or "&" in text or "0x" in text) and _ESCAPE.search(text):
+        if _has_escape(text):
             undone = _undone(text)
             return self._is_bare(undone) or self._in_letters(as_bytes(undone))
         return False
@@ -118,17 +132,20 @@ class Known:
                 return True
         return False
 
-    def _in_letters(self, data: bytes) -> bool:
+    def _in_letters(self, data: bytes, new: int | None = None) -> bool:
+        """Whether letters and digits of `data` hold a needle; one that lies before its `new` last bytes is none."""
+        if not self._step:
+            return False
         letters = data.translate(None, _OTHERS)
+        if new is not None:
+            letters = letters[-(new + self._longest) :]
         folded = letters.lower()
-        if len(folded) <= SHORT:
-            # Every needle holds one of the places that are looked at, with all of its gram.
-            grams = self._spread_grams
-            for at in range(0, len(folded) - GRAM + 1, LEAST_PACKED - GRAM + 1):
-                if folded[at : at + GRAM] in grams:
-                    break
-            else:
-                return False
+        grams = self._spread_grams
+        for at in range(0, len(folded) - GRAM + 1, self._step):
+            if folded[at : at + GRAM] in grams:
+                break
+        else:
+            return False
         return any(one in letters for one in self._letters) or any(one in folded for one in self._folded)
 
     def find(self, text: str) -> list[tuple[Found, str]]:
@@ -138,19 +155,22 @@ class Known:
             for plain, value in self._plain.items()
             for start in _places(text, plain)
         ]
-        found += self._pieces(text)
-        found += self._spread(text, int)
-        if ("%" in text or "\\" in text or "&" in text or "0x" in text) and _ESCAPE.search(text):
+        told = {(one.start, one.end) for one, _ in found}
+        found += self._pieces(text, told)
+        found += self._spread(text, None, told)
+        if _has_escape(text):
             undone, starts = _traced(text)
             for plain, value in self._plain.items():
                 for start in _places(undone, plain):
                     found.append((Found(starts[start], starts[start + len(plain)], "known"), value))
-            found += self._spread(undone, starts.__getitem__)
+            found += self._spread(undone, starts, told)
         return found
 
     def beginning(self, text: str) -> int:
         """Where in `text` the last part begins that could be the start of a value; its length when nowhere."""
         best = len(text)
+        if text[-1:] not in self._chars:
+            return best
         for plain in self._plain:
             least = max(len(text) - len(plain) + 1, 0)
             at = text.find(plain[0], least)
@@ -161,7 +181,9 @@ class Known:
                 at = text.find(plain[0], at + 1)
         return best
 
-    def _spread(self, text: str, origin: Callable[[int], int]) -> Iterator[tuple[Found, str]]:
+    def _spread(
+        self, text: str, origin: array[int] | None, told: set[tuple[int, int]]
+    ) -> Iterator[tuple[Found, str]]:
         letters = as_bytes(text).translate(None, _OTHERS)
         folded = letters.lower()
         hits = [
@@ -172,22 +194,15 @@ class Known:
         ]
         if not hits:
             return
-        runs: list[int] = []
-        counts: list[int] = []
-        total = 0
-        for run in _RUNS.finditer(text):
-            runs.append(run.start())
-            counts.append(total)
-            total += run.end() - run.start()
-
-        def place(letter: int) -> int:
-            at = bisect_left(counts, letter + 1) - 1
-            return runs[at] + letter - counts[at]
-
+        places = array("l", compress(range(len(text)), map(_LETTERS.__contains__, text)))
         for start, end, value in hits:
-            yield Found(origin(place(start)), origin(place(end - 1) + 1), "known"), value
+            first, behind = places[start], places[end - 1] + 1
+            span = (first, behind) if origin is None else (origin[first], origin[behind])
+            if span not in told:
+                told.add(span)
+                yield Found(*span, "known"), value
 
-    def _at_edges(self, text: str) -> bool:
+    def _at_edges(self, text: str, near: int) -> bool:
         if not self._grams or len(text) < LEAST_PIECE:
             return False
         grams = self._grams
@@ -195,10 +210,10 @@ class Known:
             return True
         return any(
             text[at - LEAST_PIECE : at] in grams or text[end : end + LEAST_PIECE] in grams
-            for at, end in ((edge.start(), edge.end()) for edge in _EDGE.finditer(text))
+            for at, end in ((edge.start(), edge.end()) for edge in _EDGE.finditer(text, near))
         )
 
-    def _pieces(self, text: str) -> Iterator[tuple[Found, str]]:
+    def _pieces(self, text: str, told: set[tuple[int, int]]) -> Iterator[tuple[Found, str]]:
         """What of a value was left where a text was cut: at its ends, at those of a line, around a mark."""
         if not self._grams:
             return
@@ -209,24 +224,32 @@ class Known:
         ]
         for before, behind in edges:
             if before >= LEAST_PIECE and text[before - LEAST_PIECE : before] in self._grams:
-                yield from self._piece(text, before, backward=True)
+                yield from self._piece(text, before, told, backward=True)
             if text[behind : behind + LEAST_PIECE] in self._grams:
-                yield from self._piece(text, behind, backward=False)
+                yield from self._piece(text, behind, told, backward=False)
 
-    def _piece(self, text: str, edge: int, *, backward: bool) -> Iterator[tuple[Found, str]]:
+    def _piece(
+        self, text: str, edge: int, told: set[tuple[int, int]], *, backward: bool
+    ) -> Iterator[tuple[Found, str]]:
         gram = text[edge - LEAST_PIECE : edge] if backward else text[edge : edge + LEAST_PIECE]
-        for value in self._cut:
-            for at in _places(value, gram):
-                if backward:
-                    start = edge - LEAST_PIECE
-                    while at > 0 and start > 0 and text[start - 1] == value[at - 1]:
-                        start, at = start - 1, at - 1
-                    yield Found(start, edge, "known"), value
-                else:
-                    end = LEAST_PIECE
-                    while at + end < len(value) and text[edge + end : edge + end + 1] == value[at + end]:
-                        end += 1
-                    yield Found(edge, edge + end, "known"), value
+        for value, at in self._grams[gram]:
+            if backward:
+                size = at + LEAST_PIECE
+                if not text.endswith(value[:size], 0, edge):
+                    size = LEAST_PIECE
+                    while text[edge - size - 1 : edge - size] == value[at + LEAST_PIECE - size - 1]:
+                        size += 1
+                span = (edge - size, edge)
+            else:
+                size = len(value) - at
+                if not text.startswith(value[at:], edge):
+                    size = LEAST_PIECE
+                    while text[edge + size : edge + size + 1] == value[at + size]:
+                        size += 1
+                span = (edge, edge + size)
+            if span not in told:
+                told.add(span)
+                yield Found(*span, "known"), value
 
 
 def _packed(value: str) -> Iterator[bytes]:
@@ -273,7 +296,7 @@ def _undo(escape: re.Match[str]) -> str:
         case "percent":
             return bytes.fromhex(written.replace("%", "")).decode("utf-8", "replace")
         case "hex":
-            digits = re.sub(r"\\*x|0x", "", written)
+            digits = written.replace("\\", "").replace("0x", "").replace("x", "")
             return bytes.fromhex(digits).decode("utf-8", "replace") if len(digits) % 2 == 0 else written
         case "octal":
             return chr(int(written, 8))
@@ -293,6 +316,11 @@ def _char(code: int) -> str:
     return chr(code) if code <= 0x10FFFF else "\ufffd"
 
 
+def _has_escape(text: str) -> bool:
+    usual = "%" in text or "\\" in text or "&" in text
+    return (_ESCAPE.search(text) if usual else _HEX.search(text)) is not None
+
+
 def _undone(text: str) -> str:
     return _ESCAPE.sub(_undo, text)
 
@@ -307,9 +335,12 @@ def _traced(text: str) -> tuple[str, array[int]]:
         starts.extend(range(at, escape.start()))
         undone = _undo(escape)
         pieces.append(undone)
-        width = escape.end() - escape.start()
-        starts.extend(escape.start() + index * width // max(len(undone), 1) for index in range(len(undone)))
-        at = escape.end()
+        first, at = escape.span()
+        size = len(undone)
+        if size and (at - first) % size == 0:
+            starts.extend(range(first, at, (at - first) // size))
+        else:
+            starts.extend(first + index * (at - first) // size for index in range(size))
     pieces.append(text[at:])
     starts.extend(range(at, len(text) + 1))
     return "".join(pieces), starts

@@ -11,25 +11,24 @@ import hmac
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
-from operator import attrgetter
-from typing import Any, Final, Protocol, TypeVar, cast
+from operator import attrgetter, is_
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 from compliance.codec import to_json
 from compliance.events import AuditEvent, Decided, LookedUp
 from compliance.known import LEAST_PIECE, Known, as_bytes, unquoted
 from compliance.secrets import (
-    HINTS,
     LEAST_VALUE,
     MARK,
-    NAME_HINTS,
+    MOST_HINT,
     Found,
     find_secrets,
     find_tokens,
+    hinted,
     is_secret_name,
-    shortest,
 )
 from execpolicy import values
 from execpolicy.values import frozen, replace
@@ -39,13 +38,13 @@ MOST_LEARNED: Final = 256
 MOST_CLEAR: Final = 4096  # texts that are remembered to hold no secret
 LONGEST_CLEAR: Final = 2000
 DIGEST: Final = 12  # characters of a keyed digest that a marker shows
-_HINTS: Final = shortest((*NAME_HINTS, *HINTS))
 _BETWEEN: Final = (
     "\n\0\n"  # texts that are looked at together: at a line end, as at the end of a text, pieces count
 )
 _SPLIT: Final = re.compile(  # a word that is put together, so that no hint need stand in the text
     r"""[A-Za-z0-9_]["'`\\]+[A-Za-z0-9_]|%[0-9A-Fa-f]{2}|\\[xu0-3]|[\u00ad\u200b-\u200f\u2060\ufeff]"""
 )
+_RUN: Final = "\"'`\\."  # of these an expression takes as many as there are
 _KEPT: Final = frozenset(
     {"masked", "mask_key", "args_hmac", "call", "call_id", "session", "thread_id", "turn_id", "digest"}
     | {"output_sha256", "sha256", "layer", "rule_id", "policy", "situation"}
@@ -55,7 +54,12 @@ _KEPT: Final = frozenset(
 class Hiding(Protocol):
     """What masks hide in a text: `execpolicy.engine.masks.Masks`."""
 
+    @property
+    def reach(self) -> int: ...
+
     def may(self, text: str, lower: str) -> bool: ...
+
+    def begins(self, text: str, lower: str) -> bool: ...
 
     def find(self, text: str, tool: str | None = None, server: str | None = None) -> Iterable[Any]: ...
 
@@ -90,6 +94,8 @@ class Redactor:
         self._known = Known()
         self._learned = 0
         self._clear: set[str] = set()
+        self.version = 0  # grows when what was clear may be so no more
+        self._reach = max(MOST_HINT, masks.reach if masks is not None else 0)
         for value in values:
             self.learn(value)
 
@@ -97,6 +103,7 @@ class Redactor:
         """Mask `value` from here on, however it is encoded."""
         if self._known.learn(value):
             self._clear.clear()
+            self.version += 1
 
     def text(self, text: str, tool: str | None = None, server: str | None = None) -> str:
         """`text` without its secrets. `tool` is what it is a call of, where that is known."""
@@ -121,10 +128,11 @@ class Redactor:
         tool, server = _called(event)
         looked_up = any(map(_secret_variable, event.lookups)) if isinstance(event, Decided) else False
         whole = tool is not None and self._masks is not None and self._masks.whole_call(tool, server)
-        if not looked_up and not whole and not (fresh and self._any_suspicious(fresh)):
+        suspects = self._suspects(fresh) if fresh else ()
+        if not looked_up and not whole and not suspects:
             self._remember_clear(fresh)
             return event
-        cleaned = self._cleaned(event, list(dict.fromkeys(strings)), tool, server)
+        cleaned = self._cleaned(event, list(dict.fromkeys(strings)), suspects, tool, server)
         if looked_up and isinstance(cleaned, Decided):
             cleaned = replace(cleaned, lookups=tuple(map(self._unlooked, cleaned.lookups)))
         if cleaned is event:
@@ -140,9 +148,9 @@ class Redactor:
         """A value of the program (a frozen class, a tuple, a text) without its secrets."""
         strings: list[str] = []
         _collect(value, strings)
-        if not self._any_suspicious(list(dict.fromkeys(strings))):
-            return value
-        return self._cleaned(value, list(dict.fromkeys(strings)), None, None)
+        texts = list(dict.fromkeys(strings))
+        suspects = self._suspects(texts)
+        return self._cleaned(value, texts, suspects, None, None) if suspects else value
 
     def json(self, value: T, tool: str | None = None, server: str | None = None) -> T:
         """JSON without its secrets; also what stands under a secret's name, or in an argument that is masked."""
@@ -150,26 +158,44 @@ class Redactor:
 
     # --- finding ----------------------------------------------------------------------------
 
-    def _any_suspicious(self, texts: list[str]) -> bool:
-        """Whether one of `texts` is; what is in none of them is seldom in all of them put together."""
-        return self._suspicious(_BETWEEN.join(texts)) and any(map(self._suspicious, texts))
+    def _suspects(self, texts: list[str]) -> Collection[str]:
+        """Those of `texts` that are; what is in none of them is seldom in all of them put together."""
+        return set(filter(self._suspicious, texts)) if self._suspicious(_BETWEEN.join(texts)) else ()
 
     def _suspicious(self, text: str) -> bool:
         """Whether `find` may find something in `text`, no whole call being masked. False is certain."""
         if len(text) < 2 or text in self._clear:
             return False
         lower = text.lower()
-        for hint in _HINTS:
-            if hint in lower:
-                return True
-        if _SPLIT.search(text):
+        if hinted(text, lower) or _SPLIT.search(text):
             return True
         return (self._masks is not None and self._masks.may(text, lower)) or self._known.may(text)
+
+    def _suspicious_end(self, text: str, clear: int) -> bool:
+        """As `_suspicious`, where `clear` characters at the beginning are the end of a text that was not."""
+        if clear < self._reach:
+            return self._suspicious(text)
+        at = len(text[: clear - self._reach + 1].rstrip(_RUN)) - 1
+        if at <= 0:
+            return self._suspicious(text)
+        tail = text[at:]
+        lower = tail.lower()
+        if hinted(tail, lower) or _SPLIT.search(tail):
+            return True
+        if (
+            self._masks is not None
+            and self._masks.begins(tail, lower)
+            and self._masks.may(text, text.lower())
+        ):
+            return True
+        return self._known.may(text, clear)
 
     def _remember_clear(self, texts: list[str]) -> None:
         if len(self._clear) + len(texts) > MOST_CLEAR:
             self._clear.clear()
-        self._clear.update(text for text in texts if len(text) <= LONGEST_CLEAR)
+        for text in texts:
+            if len(text) <= LONGEST_CLEAR:
+                self._clear.add(text)
 
     def find(self, text: str, tool: str | None = None, server: str | None = None) -> list[Found]:
         """Every secret in `text`."""
@@ -180,9 +206,12 @@ class Redactor:
         found += self._put_together(text)
         return found + [one for one, _ in self._known.find(text)] if self._known.may(text) else found
 
-    def in_shown(self, text: str) -> list[Found]:
-        """As `find`, for text that mostly holds nothing."""
-        return self.find(text) if self._suspicious(text) else []
+    def in_shown(self, text: str, clear: int = 0) -> list[Found] | None:
+        """As `find`, for text that mostly holds nothing; None where nothing even looks as if.
+
+        `clear` characters at its beginning are the end of a text for which None was told at this `version`.
+        """
+        return self.find(text) if self._suspicious_end(text, clear) else None
 
     def _put_together(self, text: str) -> Iterator[Found]:
         """Tokens that quotes, escapes or invisible characters split."""
@@ -195,11 +224,11 @@ class Redactor:
             if end - start != one.end - one.start:
                 yield Found(start, max(end, starts[one.end]) if one.end == len(whole) else end, one.kind)
 
-    def _cleaned(self, value: T, strings: list[str], tool: str | None, server: str | None) -> T:
+    def _cleaned(
+        self, value: T, strings: list[str], suspects: Collection[str], tool: str | None, server: str | None
+    ) -> T:
         whole = tool is not None and self._masks is not None and self._masks.whole_call(tool, server)
-        found = {
-            text: self.find(text, tool, server) if whole or self._suspicious(text) else [] for text in strings
-        }
+        found = {text: self.find(text, tool, server) if whole or text in suspects else [] for text in strings}
         told = {
             text[one.start : one.end]: one.kind
             for text, all_ in found.items()
@@ -305,7 +334,7 @@ def _merged(found: list[Found]) -> list[tuple[int, int, str]]:
     """Spans in order, overlapping ones as one under the kind of the longest."""
     out: list[tuple[int, int, str]] = []
     longest = 0
-    for one in sorted(found, key=lambda one: (one.start, -one.end)):
+    for one in sorted(sorted(found, key=attrgetter("end"), reverse=True), key=attrgetter("start")):
         if one.start >= one.end:
             continue
         if out and one.start < out[-1][1]:
@@ -357,34 +386,63 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(name for name in getattr(kind, "__dataclass_fields__", ()) if name not in _KEPT)
 
 
-def _textless(kind: type, name: str) -> bool:
-    """Whether the field can hold no text: it is a number, a truth, a word of an enumeration, or None."""
+def _told(kind: type, name: str) -> tuple[str, type]:
+    """The type of a field as it is written, and the class that says so."""
     for base in kind.__mro__:
         told = base.__dict__.get("__annotations__", {}).get(name)  # noqa: RUF063 - `inspect` takes 6 ms
-        if isinstance(told, str):
-            known = vars(sys.modules[base.__module__])
-            return all(
-                one in ("int", "bool", "float", "None")
-                or (isinstance(found := known.get(one), type) and issubclass(found, Enum))
-                for one in told.split(" | ")
-            )
-    return False
+        if told is not None:
+            return told if isinstance(told, str) else "", base
+    return "", kind
 
 
-class _Getters(dict[type, "Callable[[object], tuple[object, ...]] | None"]):
+def _textless(kind: type, name: str) -> bool:
+    """Whether the field can hold no text: it is a number, a truth, a word of an enumeration, or None."""
+    told, base = _told(kind, name)
+    known = vars(sys.modules[base.__module__])
+    return bool(told) and all(
+        one in ("int", "bool", "float", "None")
+        or (isinstance(found := known.get(one), type) and issubclass(found, Enum))
+        for one in told.split(" | ")
+    )
+
+
+_Values: TypeAlias = Callable[[object], tuple[Any, ...]]
+
+
+def _getter(names: Sequence[str]) -> _Values:
+    if len(names) > 1:
+        return attrgetter(*names)
+    read = attrgetter(*names)
+    return lambda value: (read(value),)
+
+
+class _Getters(dict[type, "_Values | None"]):
     """How the fields of a class are read; None where there are none. Filled as classes are met."""
 
-    def __missing__(self, kind: type) -> Callable[[object], tuple[object, ...]] | None:
+    def __missing__(self, kind: type) -> _Values | None:
         names = _names(cast("Any", kind))
-        if len(names) > 1:
-            found = cast("Callable[[object], tuple[object, ...]]", attrgetter(*names))
-        else:
-            found = lambda value: tuple(getattr(value, name) for name in names)  # noqa: E731
-        self[kind] = found if names else None
+        self[kind] = _getter(names) if names else None
         return self[kind]
 
 
-_READ: Final = _Getters(dict.fromkeys((int, float, bool, type(None), bytes)))
+class _Sorted(dict[type, "tuple[_Values | None, _Values | None, _Values | None] | None"]):
+    """The same apart: what is a text, what is a row of texts, and what has to be looked at."""
+
+    def __missing__(self, kind: type) -> tuple[_Values | None, _Values | None, _Values | None] | None:
+        names = _names(cast("Any", kind))
+        texts = [name for name in names if _told(kind, name)[0] == "str"]
+        rows = [name for name in names if _told(kind, name)[0] == "tuple[str, ...]"]
+        if len(texts) + len(rows) < len(names):  # one alone is not worth a call of its own
+            texts, rows = texts[: len(texts) > 1 and len(texts)], rows[: len(rows) > 1 and len(rows)]
+        others = [name for name in names if name not in texts and name not in rows]
+        found = [_getter(some) if some else None for some in (texts, rows, others)]
+        self[kind] = (found[0], found[1], found[2]) if names else None
+        return self[kind]
+
+
+_TEXTLESS: Final = (int, float, bool, type(None), bytes)
+_READ: Final = _Getters(dict.fromkeys(_TEXTLESS))
+_SORTED: Final = _Sorted(dict.fromkeys(_TEXTLESS))
 
 
 def _collect(value: object, into: list[str]) -> None:
@@ -395,27 +453,33 @@ def _collect(value: object, into: list[str]) -> None:
         one = take()
         kind = type(one)
         if kind is str:
-            into.append(cast("str", one))
+            into.append(one)  # type: ignore[arg-type]
         elif kind is tuple or kind is list:
-            open_ += cast("tuple[object, ...]", one)
+            open_ += one  # type: ignore[arg-type]
         elif kind is dict:
-            found = cast("dict[object, object]", one)
-            open_ += [*found, *found.values()]
-        elif (read := _READ[kind]) is not None:
-            open_ += read(one)
+            open_ += one  # type: ignore[arg-type]
+            open_ += one.values()  # type: ignore[attr-defined]
+        elif (read := _SORTED[kind]) is not None:
+            texts, rows, others = read
+            if texts is not None:
+                into += texts(one)
+            if rows is not None:
+                for row in rows(one):
+                    into += row
+            if others is not None:
+                open_ += others(one)
 
 
 def _rebuild(value: T, clean: Callable[[str], str]) -> T:
-    """`value` with `clean` over each of its texts."""
-    if isinstance(value, str):
-        return cast("T", clean(value)) if type(value) is str else value
-    if isinstance(value, tuple | list):
-        return cast("T", type(value)(_rebuild(item, clean) for item in value))
-    if isinstance(value, Mapping):
-        return cast("T", {_rebuild(key, clean): _rebuild(item, clean) for key, item in value.items()})
+    """`value` with `clean` over each of its texts; the very same where none changes."""
+    kind = type(value)
+    if kind is str:
+        return cast("T", clean(cast("str", value)))
+    read = _READ[kind]
+    if read is None:
+        return value if kind in _TEXTLESS else _rebuild_many(value, clean)
     changed: dict[str, Any] = {}
-    for name in _names(cast("Any", type(value))):
-        old = getattr(value, name)
+    for name, old in zip(_names(cast("Any", kind)), read(value), strict=True):
         new = _rebuild(old, clean)
         if new is not old and new != old:
             changed[name] = new
@@ -426,3 +490,12 @@ def _rebuild(value: T, clean: Callable[[str], str]) -> T:
     import dataclasses  # late: few values are made by it, and it takes long to load
 
     return cast("T", dataclasses.replace(cast("Any", value), **changed))
+
+
+def _rebuild_many(value: T, clean: Callable[[str], str]) -> T:
+    if isinstance(value, (tuple, list)):
+        items = [_rebuild(item, clean) for item in value]
+        return value if all(map(is_, items, value)) else cast("T", type(value)(items))
+    if isinstance(value, Mapping):
+        return cast("T", {_rebuild(key, clean): _rebuild(item, clean) for key, item in value.items()})
+    return value

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Final
 from urllib.parse import unquote
 
+from execpolicy.lang.literals import Literals
 from execpolicy.values import frozen
 
 LEAST_VALUE: Final = 6  # shorter values stand in too many innocent texts
@@ -40,12 +42,23 @@ class Shape:
     """A form that secrets have. In every match one of `hints` stands, in lower case."""
 
     kind: str
-    pattern: re.Pattern[str]
+    written: str
     hints: tuple[str, ...]
+    flags: int = 0
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Made when it is first asked for: most programs end before they meet a hint of it."""
+        return _compiled(self.written, self.flags)
+
+
+@cache
+def _compiled(pattern: str, flags: int) -> re.Pattern[str]:
+    return re.compile(pattern, flags)
 
 
 def _shape(kind: str, hints: str, pattern: str, flags: int = 0) -> Shape:
-    return Shape(kind, re.compile(pattern, flags), tuple(hints.split()))
+    return Shape(kind, pattern, tuple(hints.split()), flags)
 
 
 _ANY_CASE: Final = re.IGNORECASE
@@ -136,7 +149,9 @@ SHAPES: Final = (
     _shape(
         "cut",  # a token that was cut at the end of a text, or where some of it was left out
         "ghp_ gho_ ghs_ github_pat_ glpat- sk- xox npm_ pypi- hf_ akia aiza _live_ hvs.",
-        r"(?:gh[pousr]_|github_pat_|glpat-|\bsk-|xox[abp]-|\bnpm_|\bpypi-|\bhf_|\bAKIA|\bAIza|sk_live_|\bhvs\.)"
+        # each alternative begins with a letter, which is what is looked for; then with what has to be before it
+        r"(?:gh[pousr]_|github_pat_|glpat-|sk-(?<=\bsk-)|xox[abp]-|npm_(?<=\bnpm_)|pypi-(?<=\bpypi-)|hf_(?<=\bhf_)"
+        r"|AKIA(?<=\bAKIA)|AIza(?<=\bAIza)|sk_live_|hvs\.(?<=\bhvs\.))"
         r"(?=[A-Za-z_-]{0,40}\d)[A-Za-z0-9_-]{4,}(?=…|\.\.\.|\n\[\.\.\.|\Z)",
     ),
     _shape("github", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_(?=[A-Za-z]{0,40}\d)[A-Za-z0-9]{10,}"),
@@ -205,12 +220,6 @@ _TOKENS: Final = frozenset(
 )
 
 
-def shortest(hints: Iterable[str]) -> tuple[str, ...]:
-    """Those of `hints` that hold no other one: where none of these stands, none of `hints` does."""
-    all_ = tuple(dict.fromkeys(hints))
-    return tuple(one for one in all_ if not any(other != one and other in one for other in all_))
-
-
 HINTS: Final = tuple(dict.fromkeys(hint for shape in SHAPES for hint in shape.hints))
 NAME_HINTS: Final = (
     "pass",
@@ -227,12 +236,14 @@ NAME_HINTS: Final = (
     "dsn",
     "webhook",
     "connection",
-    "pat",
 )
+_PAT: Final = re.compile(r"[Pp][Aa](?:t(?![a-z])|T(?![A-Za-z]))")  # the name, and not `path` or `pattern`
+_ANY_HINT: Final = Literals((*NAME_HINTS, *HINTS))
+MOST_HINT: Final = max(_ANY_HINT.longest, 4)
 
 # `NAME=value`, `name: value`, `"name": "value"`, `--name value`; the name is judged by `is_secret_name`
 _ASSIGNED: Final = re.compile(
-    r"(?<![A-Za-z0-9_.-])(?P<name>-{0,2}[A-Za-z_][A-Za-z0-9_.-]{1,80})"
+    r"(?<![A-Za-z0-9_.-])(?P<name>-{0,2}[A-Za-z_][A-Za-z0-9_.-]{1,80}+)"
     r"(?P<sep>\\{0,7}[\"']?\]?\s{0,3}(?:=>|[=:])\s{0,3}|\s{1,3}(?=[^\s-]))(?:b?f?r?(?P<open>\\?[\"']))?"
 )
 _WORD: Final = r"""(?:[^\s"'`;|&<>{stop}\\]+|\\.|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|,(?=[^\s"']))+"""
@@ -294,8 +305,13 @@ def find_secrets(text: str, lower: str) -> Iterator[Found]:
                 name = match["name"] if "name" in match.re.groupindex else ""
                 if _plausible(shape.kind, text[start:end]) and (not name or is_secret_name(name)):
                     yield Found(start, end, shape.kind)
-    if _hinted(NAME_HINTS, lower):
+    if _hinted(NAME_HINTS, lower) or _PAT.search(text):
         yield from _assigned(text)
+
+
+def hinted(text: str, lower: str) -> bool:
+    """Whether `find_secrets` may find something. False is certain; what tells it is `MOST_HINT` long at most."""
+    return _ANY_HINT.within(lower) or ("pat" in lower and _PAT.search(text) is not None)
 
 
 def find_tokens(text: str, lower: str) -> Iterator[Found]:

@@ -28,6 +28,8 @@ class Stream:
         self._before = ""  # shown already
         self._held = ""
         self._inside = ""  # the kind of a secret that has begun and not ended
+        self._clear = 0  # characters of what was shown and what waits that hold no sign of a secret
+        self._version = redactor.version
 
     def feed(self, text: str) -> str:
         """Take a piece; what can be shown now."""
@@ -47,7 +49,10 @@ class Stream:
             self._held, self._inside = self._held[end:], ""
         whole, known = self._before + self._held, len(self._before)
         stop = len(whole) if final else max(self._safe(whole), known)
-        found = sorted(self._redactor.in_shown(whole), key=lambda one: one.start)
+        if self._version != self._redactor.version:
+            self._version, self._clear = self._redactor.version, 0
+        looked = self._redactor.in_shown(whole, self._clear)
+        found = sorted(looked or (), key=lambda one: one.start)
         if not final:
             for one in reversed(found):
                 if one.kind == "private-key" and one.end == len(whole):
@@ -68,6 +73,7 @@ class Stream:
         self._before, self._held = whole[max(0, stop - CONTEXT) : stop], whole[stop:]
         if self._inside:
             self._before = ""
+        self._clear = len(self._before) + len(self._held) if looked is None else 0
         return "".join(pieces)
 
     def _safe(self, whole: str) -> int:

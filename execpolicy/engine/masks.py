@@ -12,6 +12,7 @@ from execpolicy.engine.paths import resolve_glob
 from execpolicy.engine.words import Places
 from execpolicy.facts import CommandFacts, Word
 from execpolicy.lang.covering import covering
+from execpolicy.lang.literals import Literals, shortest
 from execpolicy.lang.regular import compile_path, compile_word
 from execpolicy.lang.rules import AnyOf, Exact, Glob, Mask, Regex, WordPattern
 from execpolicy.source import Span
@@ -20,10 +21,11 @@ from execpolicy.values import frozen
 MOST_SCRIPT: Final = (
     1 << 16
 )  # characters of a text that is read as a script; a longer one is read word by word
+MOST_NAMES: Final = 2048  # for which it is remembered what hides their values
 
 # `NAME=value`, `name: value`, `"name": "value"`; `open` stands before the name, `in` before the value
 _NAMED: Final = re.compile(
-    r"(?P<open>\\?[\"']|)(?<![\w-])(?P<name>[A-Za-z_][\w.-]{0,99})(?P<close>\\?[\"']|)"
+    r"(?P<open>\\?[\"']|)(?<![\w-])(?P<name>[A-Za-z_][\w.-]{0,99}+)(?P<close>\\?[\"']|)"
     r"[ \t]{0,4}[:=][ \t]{0,4}(?P<in>\\?[\"']|)"
 )
 _SHELL_WORD: Final = re.compile(r"""(?:[^\s"'`;|&<>\\]+|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+""", re.DOTALL)
@@ -68,6 +70,7 @@ class Masks:
         self._read = read
         self._patterns = [(mask.id, covering(one)) for mask in masks for one in mask.pattern]
         self._named = [mask for mask in masks if mask.env or mask.header or mask.argument]
+        self._by_name: dict[str, tuple[Mask, ...]] = {}
         self._programs = [mask for mask in masks if mask.program]
         self._mentions = [
             (mask, _word_needles(mask.program) or ("",), _behind(mask)) for mask in self._programs
@@ -82,6 +85,18 @@ class Masks:
     def may(self, text: str, lower: str) -> bool:
         """Whether something may be hidden in a text; `lower` is the same in lower case. False is certain."""
         return self._signs.seen(text, lower)
+
+    @property
+    def reach(self) -> int:
+        """How many characters tell for sure: what is seen later is not seen in fewer because they are few."""
+        return self._signs.reach
+
+    def begins(self, text: str, lower: str) -> bool:
+        """Whether a piece of a text may be why something is hidden in the whole. False is certain.
+
+        That is where the rest hides nothing, and the piece holds `reach` characters of it at each side.
+        """
+        return self._signs.begun(text, lower)
 
     def whole_call(self, tool: str, server: str | None) -> bool:
         """Whether all arguments of a call are hidden."""
@@ -144,28 +159,35 @@ class Masks:
 
     def _named_values(self, text: str, tool: str | None, server: str | None) -> Iterator[Hidden]:
         at = 0
-        past = [0] * len(self._named)  # each passes over its own values only: a mask never hides for another
+        past: dict[int, int] = {}  # each passes over its own values only: no mask takes a name from another
         while found := _NAMED.search(text, at):
             at = found.end("name")
-            for number, mask in enumerate(self._named):
-                if found.start("name") < past[number]:
+            for mask in self._of_name(found["name"]):
+                if found.start("name") < past.get(id(mask), 0):
                     continue
                 span = self._value_of(mask, found, tool, server)
                 if span is not None and span[0] < span[1]:
                     yield Hidden(*span, mask.id)
-                    past[number] = span[1]
+                    past[id(mask)] = span[1]
+
+    def _of_name(self, name: str) -> tuple[Mask, ...]:
+        """Those of the masks of names that hide what has this one."""
+        known = self._by_name.get(name)
+        if known is None:
+            if len(self._by_name) >= MOST_NAMES:
+                self._by_name.clear()
+            lower = name.lower()
+            known = self._by_name[name] = tuple(mask for mask in self._named if _is_named(mask, name, lower))
+        return known
 
     def _value_of(
         self, mask: Mask, found: re.Match[str], tool: str | None, server: str | None
     ) -> tuple[int, int] | None:
-        name = found["name"]
         if mask.env is not None:
-            return _value(found, _SHELL_WORD) if _fits(mask.env, name) else None
+            return _value(found, _SHELL_WORD)
         if mask.header is not None:
-            return _value(found, _LINE) if _fits(mask.header, name.lower()) else None
-        if mask.argument is not None and _fits(mask.argument, name):
-            return _value(found, _BARE) if tool is None or _of_call(mask, tool, server) else None
-        return None
+            return _value(found, _LINE)
+        return _value(found, _BARE) if tool is None or _of_call(mask, tool, server) else None
 
     def _words(self, text: str) -> Iterator[Hidden]:
         wanted = [
@@ -205,6 +227,14 @@ class Masks:
             for found in _HEREDOC.finditer(text):
                 end = re.compile(rf"^[ \t]*{found['end']}[ \t]*$", re.MULTILINE).search(text, found.end())
                 yield from _lines(text, found.end(), end.start() if end else len(text), mask)
+
+
+def _is_named(mask: Mask, name: str, lower: str) -> bool:
+    if mask.env is not None:
+        return _fits(mask.env, name)
+    if mask.header is not None:
+        return _fits(mask.header, lower)
+    return mask.argument is not None and _fits(mask.argument, name)
 
 
 def _fits(pattern: WordPattern, text: str) -> bool:
@@ -334,11 +364,14 @@ class _Signs:
     """Texts of which one stands wherever a mask may hide something."""
 
     always: bool  # a mask that needs nothing
-    words: tuple[str, ...]
-    lower: tuple[str, ...]
+    words: Literals
+    lower: Literals
     long: tuple[tuple[str, int], ...]  # counts only in a text of so many characters
     behind: tuple[tuple[str, tuple[str, ...]], ...]  # what follows a program, and the programs
     dashed: tuple[tuple[str, tuple[str, ...]], ...]  # the same; what follows begins with a dash
+    every: Literals  # all of these that stand in the text as it is, and halves of pairs
+    programs: Literals
+    reach: int  # the longest of them, or the most characters that one asks for
 
     @staticmethod
     def of(masks: Sequence[Mask]) -> _Signs:
@@ -361,31 +394,36 @@ class _Signs:
                 found = None if pattern is None else _word_needles(pattern)
                 always |= found is None and (pattern is not None or mask.tool is None)
                 (lower if mask.header is not None else words).extend(found or ())
-        pairs = [(behind, _shortest(names)) for behind, names in programs.items()]
+        pairs = [(behind, shortest(names)) for behind, names in programs.items()]
+        halves = {text for behind, names in pairs for text in (behind, *names) if text}
+        every = Literals([*words, *(needle for needle, _ in long), *halves])
+        low = Literals(lower)
         return _Signs(
             always,
-            _shortest(words),
-            _shortest(lower),
+            Literals(words),
+            low,
             tuple(sorted(set(long), key=lambda one: one[1])),
             tuple(pair for pair in pairs if not pair[0].startswith("-")),
             tuple(pair for pair in pairs if pair[0].startswith("-")),
+            every,
+            Literals(name for _, names in pairs for name in names),
+            max(every.longest, low.longest, *(least for _, least in long), 0),
         )
 
+    def begun(self, text: str, lower: str) -> bool:
+        return self.always or self.every.within(text) or self.lower.within(lower)
+
     def seen(self, text: str, lower: str) -> bool:
-        if self.always:
+        if self.always or self.words.within(text) or self.lower.within(lower):
             return True
-        for word in self.words:
-            if word in text:
-                return True
-        for word in self.lower:
-            if word in lower:
-                return True
         size = len(text)
         for word, least in self.long:
             if size < least:
                 break
             if word in text:
                 return True
+        if not self.programs.within(text):
+            return False
         for behind, programs in self.behind:
             if behind in text and _one_of(programs, text):
                 return True
@@ -395,12 +433,6 @@ class _Signs:
             if behind in text and _one_of(programs, text):
                 return True
         return False
-
-
-def _shortest(needles: Sequence[str]) -> tuple[str, ...]:
-    """Those of `needles` that hold no other one: where none of these stands, none of `needles` does."""
-    all_ = tuple(dict.fromkeys(needles))
-    return tuple(one for one in all_ if not any(other != one and other in one for other in all_))
 
 
 def _word_needles(pattern: WordPattern | None) -> tuple[str, ...] | None:

@@ -32,7 +32,7 @@ def covering(pattern: Exact | Regex) -> Covering:
 class Covering:
     """Finds one pattern in texts."""
 
-    __slots__ = ("_backward", "_forward", "_most", "_needle", "_net", "_text", "least")
+    __slots__ = ("_backward", "_before", "_forward", "_most", "_needle", "_net", "_text", "least")
 
     def __init__(self, pattern: Exact | Regex) -> None:
         self._text = pattern.text if isinstance(pattern, Exact) else ""
@@ -42,6 +42,7 @@ class Covering:
             self._needle = _needle(node)
             self.least = _least(node)
             self._most = _most(node)
+            self._before = _before(node, self._needle)
             self._net = net_of(node)
             self._forward = _Walk(self._net, backward=False)
             self._backward = _Walk(self._net, backward=True)
@@ -66,15 +67,18 @@ class Covering:
             return
         begun = reach = 0
         for at, behind in _occurrences(text, self._needle):  # a match lies as near to it as it is long
-            if at - self._most > reach:
+            first = at - (self._most if self._before is None else self._before)
+            if first > reach:
                 yield from ((begun + one, begun + two) for one, two in self._within(text[begun:reach]))
-                begun = at - self._most
+                begun = first
             reach = behind + self._most
         yield from ((begun + one, begun + two) for one, two in self._within(text[begun:reach]))
 
     def _within(self, text: str) -> Iterator[tuple[int, int]]:
         try:
             reached = self._forward.over(text)
+            if not self._forward.ends(reached, 1):
+                return
             wanted = self._backward.over(text[::-1])
         except _TooMany:
             yield 0, len(text)
@@ -122,13 +126,18 @@ class _Walk:
         self.sets: list[frozenset[int]] = []
         self._numbers: dict[frozenset[int], int] = {}
         self._follow: dict[tuple[int, str], int] = {}
+        self._start = -1
+        self._behind: dict[int, int] = {}  # a set at the end of a text, from the same elsewhere
 
     def over(self, text: str) -> array[int]:
         """The number of the set before each character of `text`, and behind the last."""
         if len(self._follow) > MAX_REMEMBERED or len(self.sets) > MAX_SETS // 2:
             self.sets, self._numbers, self._follow = [], {}, {}
+            self._start, self._behind = -1, {}
         follow = self._follow
-        number = self._number(self._close({self._seed}, self._first))
+        if self._start < 0:
+            self._start = self._number(self._close({self._seed}, self._first))
+        number = self._start
         found = array("l", [number])
         add = found.append
         for char in text:
@@ -139,8 +148,15 @@ class _Walk:
                     follow[number, char] = after
             number = after
             add(number)
-        found[-1] = self._number(self._close(set(self.sets[number]), self._last))
+        last = self._behind.get(number)
+        if last is None:
+            last = self._behind[number] = self._number(self._close(set(self.sets[number]), self._last))
+        found[-1] = last
         return found
+
+    def ends(self, found: array[int], state: int) -> bool:
+        """Whether `state` is in one of the sets of these numbers."""
+        return any(state in self.sets[number] for number in set(found))
 
     def _number(self, states: frozenset[int]) -> int:
         number = self._numbers.get(states)
@@ -217,6 +233,18 @@ def _most(node: Node) -> int | None:
             most = _most(inner)
             return None if most is None or high is None else most * high
     assert_never(node)
+
+
+def _before(node: Node, needle: str) -> int | None:
+    """Characters of a match before the needle at most; None where that is not plain to see."""
+    nodes = node.nodes if isinstance(node, Row) else (node,)
+    singles = ["".join(_sure(one)) if isinstance(one, Chars) else "" for one in nodes]
+    for at in range(len(nodes)):
+        if needle and tuple(singles[at : at + len(needle)]) == tuple(needle):
+            found = [_most(one) for one in nodes[:at]]
+            known = [one for one in found if one is not None]
+            return sum(known) if len(known) == len(found) else None
+    return None
 
 
 def _sure(node: Node) -> Iterator[str]:
