@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from agent.sandbox.base import Launch
 from agent.sandbox.limits import limited
 from agent.sandbox.mounts import Kind, Mount, Survey, survey
-from agent.sandbox.spec import SandboxSpec
+from agent.sandbox.spec import Network, SandboxSpec
 from execpolicy.values import frozen, replace
 
 SANDBOX_EXEC = "/usr/bin/sandbox-exec"
@@ -27,7 +27,10 @@ _GROUND = """\
 (allow file-write* (literal "/dev/zero") (literal "/dev/stdout") (literal "/dev/stderr"))
 (allow file-ioctl (literal "/dev/null") (literal "/dev/zero") (literal "/dev/urandom") (literal "/dev/random"))
 (allow pseudo-tty)
-(allow file-read* file-write* file-ioctl (literal "/dev/ptmx") (regex #"^/dev/ttys[0-9]+$"))
+(allow file-read* file-write* file-ioctl (literal "/dev/ptmx"))
+(deny file-read-data (regex #"^/dev/tty"))
+(allow file-read* file-write* (require-all (regex #"^/dev/ttys[0-9]+$") (extension "com.apple.sandbox.pty")))
+(allow file-ioctl (regex #"^/dev/ttys[0-9]+$"))
 (allow ipc-posix-sem)
 (allow ipc-posix-shm* (ipc-posix-name-prefix "/psm_") (ipc-posix-name-prefix "/mp-"))
 (allow mach-lookup
@@ -35,6 +38,11 @@ _GROUND = """\
   (global-name "com.apple.system.notification_center")
   (global-name "com.apple.logd"))
 (allow user-preference-read)
+"""
+
+# Terminals: only those that it opened itself may be opened, and what it was handed may be asked what it is.
+_LAST = """\
+(deny file-write-setugid)
 """
 
 _NO_NETWORK = """\
@@ -59,22 +67,45 @@ def profile(seen: Survey, spec: SandboxSpec) -> str:
     rules = "".join(_rule(mount) + "\n" for mount in seen.mounts)
     # What a rule speaks about, and every folder on the way to it, keeps its name: a rule is about a path.
     rules += "".join(f"(deny file-write-unlink (literal {_quoted(mount.path)}))\n" for mount in seen.mounts)
-    return _GROUND + rules + (_NETWORK if spec.network else _NO_NETWORK)
+    # There is no proxy here: a network of named hosts is none.
+    return _GROUND + rules + _LAST + (_NETWORK if spec.network is Network.FULL else _NO_NETWORK)
 
 
 def _rule(mount: Mount) -> str:
     where = f"(subpath {_quoted(mount.path)})"
     match mount.kind:
         case Kind.WRITABLE:
-            return f"(allow file-write* {where})"
-        case Kind.READ_ONLY | Kind.EMPTY:
-            return f"(deny file-write* {where})"
+            # It may lie in a hidden folder.
+            return f"(allow file-read* file-write* {where})"
+        case Kind.READ_ONLY:
+            return f"(allow file-read* {where})(deny file-write* {where})"
+        case Kind.EMPTY:
+            return f"(deny file-write* {where} (regex {_any_case(mount.path)}))"
         case Kind.HIDDEN_FILE | Kind.HIDDEN_FOLDER:
             return f"(deny file-read* file-write* {where})"
 
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _any_case(path: str) -> str:
+    """`path` and what is below it, in whatever case: where case is not told apart, `.GIT` is a repository too.
+
+    Of what exists, the kernel knows the one name.
+    """
+    spelled = "".join(map(_spellings, path))
+    return f'#"^{spelled}(/|$)"'
+
+
+def _spellings(char: str) -> str:
+    if not char.isascii():
+        return ".+"  # in another case it may have another length
+    if char.isalpha():
+        return f"[{char.lower()}{char.upper()}]"
+    if char.isalnum() or char in "/_-":
+        return char
+    return "." if char in '\\^]"' else f"[{char}]"
 
 
 @frozen

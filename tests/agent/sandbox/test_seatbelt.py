@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -24,11 +25,11 @@ SEEN = Survey(
     temp="/private/tmp",
 )
 RULES = """\
-(allow file-write* (subpath "/private/tmp"))
-(allow file-write* (subpath "/w"))
-(deny file-write* (subpath "/w/.agent"))
+(allow file-read* file-write* (subpath "/private/tmp"))
+(allow file-read* file-write* (subpath "/w"))
+(deny file-write* (subpath "/w/.agent") (regex #"^/[wW]/[.][aA][gG][eE][nN][tT](/|$)"))
 (deny file-read* file-write* (subpath "/w/a \\"b\\" \\\\c"))
-(deny file-write* (subpath "/w/.git"))
+(allow file-read* (subpath "/w/.git"))(deny file-write* (subpath "/w/.git"))
 (deny file-write-unlink (literal "/private/tmp"))
 (deny file-write-unlink (literal "/w"))
 (deny file-write-unlink (literal "/w/.agent"))
@@ -58,7 +59,7 @@ def test_wrap(tmp_path: pytest.TempPathFactory) -> None:
     own = SandboxSpec(mode=SandboxMode.READ_ONLY, workspace=str(tmp_path))
     wrapped = Seatbelt("/usr/bin/sandbox-exec", "/root").wrap(launch, own)
     assert wrapped.argv[:2] == ("/usr/bin/sandbox-exec", "-p")
-    assert "(allow file-write* (subpath" not in wrapped.argv[2]
+    assert "(allow file-read* file-write* (subpath" not in wrapped.argv[2]
     assert wrapped.argv[3:6] == ("--", "/bin/sh", "-c")
     assert wrapped.argv[7:] == ("sh", "bash", "-c", "true")
 
@@ -98,6 +99,8 @@ def holds(condition: Node, subject: str) -> bool:
             return re.search(first.removeprefix("re:"), subject) is not None
         case "require-all":
             return all(holds(part, subject) for part in rest)
+        case "extension":  # given for what the command has opened itself
+            return subject.startswith("/dev/ttys1")
         case "vnode-type":
             return subject.startswith("/dev/")
         case "remote" | "local":
@@ -145,7 +148,35 @@ def allowed(text: str, operation: str, subject: str) -> bool:
         ("file-write-unlink", "/w/old", True),
         ("file-write-data", "/dev/null", True),
         ("file-write-data", "/dev/disk0", False),
-        ("file-read-data", "/dev/ttys003", True),
+        ("file-read-data", "/dev/ttys003", False),
+        ("file-write-data", "/dev/ttys003", False),
+        ("file-read-data", "/dev/tty", False),
+        ("file-write-data", "/dev/tty", False),
+        ("file-read-data", "/dev/ttys103", True),
+        ("file-write-data", "/dev/ttys103", True),
+        ("file-ioctl", "/dev/ttys003", True),
+        ("file-ioctl", "/dev/tty", False),
+        ("file-write-create", "/w/.AGENT", False),
+        ("file-write-create", "/w/.Agent/rules/a.rules", False),
+        ("file-write-create", "/w/.agents", True),
+        ("file-write-create", "/w/xagent", True),
+        ("file-write-setugid", "/w/program", False),
+        ("file-write-mode", "/w/program", True),
+        ("file-write-mode", "/w/.git/hooks/pre-commit", False),
+        ("file-write-flags", "/w/.git", False),
+        ("file-write-xattr", "/etc/hosts", False),
+        ("file-write-times", "/etc/hosts", False),
+        ("file-write-owner", "/etc/hosts", False),
+        ("file-mount", "/w", False),
+        ("process-info-pidinfo", "same-sandbox", True),
+        ("mach-priv-task-port", "others", False),
+        ("sysctl-write", "kern.hostname", False),
+        ("system-socket", "", False),
+        ("ipc-sysv-shm", "", False),
+        ("mach-lookup", "com.apple.pasteboard.1", False),
+        ("mach-lookup", "com.apple.coreservices.launchservicesd", False),
+        ("device-camera", "", False),
+        ("lsopen", "x", False),
         ("process-exec", "/usr/bin/git", True),
         ("process-fork", "", True),
         ("signal", "same-sandbox", True),
@@ -182,6 +213,47 @@ def test_what_the_profile_allows(operation: str, subject: str, want: bool) -> No
 )
 def test_what_the_profile_allows_with_network(operation: str, subject: str, want: bool) -> None:
     assert allowed(profile(SEEN, spec(True)), operation, subject) is want
+
+
+def test_hosts_by_name_are_none(tmp_path: Path) -> None:
+    named = SandboxSpec(mode=SandboxMode.WORKSPACE_WRITE, workspace=str(tmp_path), network=Network.NAMED)
+    launch = Seatbelt("/usr/bin/sandbox-exec", "/root").wrap(
+        Launch(argv=("x",), cwd=str(tmp_path), env={}), named
+    )
+    assert launch.doorway is None
+    assert not any(name.lower().endswith("_proxy") for name in launch.env)
+    for operation in ("network-outbound", "network-bind", "network-inbound", "system-socket"):
+        assert not allowed(launch.argv[2], operation, "ip")
+
+
+def test_what_lies_in_a_hidden_folder() -> None:
+    seen = Survey(
+        mounts=(
+            Mount("/h", Kind.HIDDEN_FOLDER),
+            Mount("/h/open", Kind.READ_ONLY),
+            Mount("/h/work", Kind.WRITABLE),
+            Mount("/h/work/key", Kind.HIDDEN_FILE),
+        ),
+        guards=(),
+        temp=None,
+    )
+    text = profile(seen, spec(False))
+    reads = {
+        path: allowed(text, "file-read-data", path)
+        for path in ("/h/x", "/h/open/x", "/h/work/x", "/h/work/key")
+    }
+    assert reads == {"/h/x": False, "/h/open/x": True, "/h/work/x": True, "/h/work/key": False}
+    assert not allowed(text, "file-write-data", "/h/open/x")
+    assert allowed(text, "file-write-data", "/h/work/x")
+
+
+@pytest.mark.parametrize("name", [".git", "a.b c", "x^y]z", "q'\"\\r", "\u00fc(1)+*?{2}$|"])
+def test_names_of_any_form_are_kept_free(name: str) -> None:
+    seen = Survey((Mount("/w", Kind.WRITABLE), Mount(f"/w/{name}", Kind.EMPTY)), (), None)
+    text = profile(seen, spec(False))
+    for path in (f"/w/{name}", f"/w/{name}/x", f"/w/{name.upper()}"):
+        assert not allowed(text, "file-write-create", path), path
+    assert allowed(text, "file-write-create", "/w/other")
 
 
 def test_read_only_allows_no_write() -> None:
