@@ -13,6 +13,7 @@ from agent.config.model import Settings
 from agent.errors import ConfigError
 from agent.protocol.events import Warned
 from agent.sandbox.spec import Network, SandboxSpec
+from agent.tools.judgement import Owner, facts_of
 from execpolicy.bundle.load import FileUse, Loaded, PolicySource, load_policy
 from execpolicy.bundle.machine import layer_sources
 from execpolicy.bundle.session import Session, context_in, protected_places
@@ -140,6 +141,9 @@ def session_of(settings: Settings, files: tuple[FileUse, ...]) -> Session:
             "interactive": settings.interactive,
             "model": settings.model_in_force,
             "approval_policy": _approval_policy(settings),
+            **facts_of(
+                read_policy(settings.approval_policy), Owner(settings.most_sandbox, settings.most_network)
+            ),
         },
     )
 

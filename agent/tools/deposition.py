@@ -179,7 +179,9 @@ def asked(request: Request) -> Asked:
     """`request` without what the record of a verdict says anyway."""
     match request:
         case RunScript():
-            return Asked(form="script", before=request.before, escalate=request.escalate)
+            return Asked(
+                form="script", before=request.before, escalate=request.escalate, failed=request.failed
+            )
         case FeedProgram():
             return Asked(form="input", program=request.program, text=request.text)
         case CallServer():
@@ -199,7 +201,13 @@ def request_of(asked: Asked, subject: str, cwd: str) -> Request:
     """The request that a record is about. ValueError when the record does not hold it (any more)."""
     match asked.form:
         case "script":
-            return RunScript(script=subject, cwd=cwd, before=asked.before, escalate=asked.escalate)
+            return RunScript(
+                script=subject,
+                cwd=cwd,
+                before=asked.before,
+                escalate=asked.escalate,
+                failed=asked.failed,
+            )
         case "input":
             return FeedProgram(program=asked.program, text=asked.text, cwd=cwd)
         case "server":

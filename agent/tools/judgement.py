@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Protocol, assert_never
 
-from agent.config.asking import Ask
+from agent.config.asking import Ask, AskPolicy
 from agent.protocol.items import JsonObject
 from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools.base import Request
 from compliance.events import Asked, CommandRead, LookedUp, Situated
 from execpolicy.decision import NetworkAccess, SandboxMode, Verdict
+from execpolicy.engine.context import FactValue
 from execpolicy.values import frozen, replace
+
+MODE_FACT, SANDBOX_FACT, NETWORK_FACT = "gate.approval_policy", "gate.most_sandbox", "gate.most_network"
 
 
 @frozen(kw_only=True)
@@ -61,6 +64,11 @@ class Owner:
         if not self.network:
             return "the owner of this machine keeps the network closed, and outside the sandbox it is open"
         return ""
+
+
+def facts_of(asking: AskPolicy, owner: Owner) -> dict[str, FactValue]:
+    """What takes part in a verdict beside rules and surroundings, for the record; no rule can ask for it."""
+    return {MODE_FACT: asking.mode.value, SANDBOX_FACT: owner.sandbox.value, NETWORK_FACT: owner.network}
 
 
 def confined(session: SandboxSpec, verdict: Verdict, most: Network = Network.FULL) -> SandboxSpec:

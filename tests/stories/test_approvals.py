@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 
 from agent.app.compose import compose
+from agent.app.policy import load
 from agent.approvals.store import ApprovalFile
 from agent.errors import ConfigError
 from agent.llm.scripted import Calls, Respond, Says, respond
 from agent.protocol.approvals import Answer, ApprovalRequest
-from agent.protocol.events import ApprovalAsked, CommandEnded, Event, Refusal, Warned
+from agent.protocol.events import ApprovalAsked, ApprovalMissing, CommandEnded, Event, Refusal, Warned
+from agent.tools.rejudge import rejudged
+from compliance.codec import from_json
+from compliance.events import Decided, Situated
 from execpolicy.decision import SandboxMode
 
 RULES = """
@@ -297,6 +301,25 @@ async def test_where_nobody_else_is_there_what_a_reviewer_leaves_is_refused(
     assert "left it to a person" in kinds(told, "approved")[0]["review"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "why"), [("on-request", "nobody can be asked"), ("never", "approval_policy is `never`")]
+)
+async def test_where_nobody_is_there_the_rule_that_would_allow_it_is_told_to_the_person_alone(
+    story: Any, policy: str, why: str
+) -> None:
+    told = story(run("date -u +%Y"), run("date -u +%Y"), run("sudo date"), OK, interactive=False)
+    told.settings = replace(told.settings, approval_policy=policy)
+    told.policy(RULES)
+    events = await told.tell()
+    first, again, power = (event for event in events if isinstance(event, ApprovalMissing))
+    (offer,) = first.offers.user
+    assert why in first.why
+    assert '["date", "-u", "+%Y", end]' in offer.rules[0]
+    assert again.offers is first.offers  # worked out once
+    assert (power.offers.user, bool(power.offers.why_not)) == ((), True)
+    assert not any("prefix_rule" in output for output in told.outputs())
+
+
 async def test_a_reviewer_in_the_workspace_is_refused_at_the_start(story: Any) -> None:
     told = story(OK)
     path = told.project / "review.sh"
@@ -330,3 +353,18 @@ async def test_a_refusal_tells_the_model_why_and_what_is_open(story: Any) -> Non
     assert lines[0] == "exec_command rejected by the user"
     assert "It was asked about because: always asked" in lines
     assert "The way that is open: use echo" in lines
+
+
+@pytest.mark.parametrize("policy", ["untrusted", "on-failure", "never", "on-request"])
+async def test_the_record_is_judged_again_under_the_policy_of_its_session(story: Any, policy: str) -> None:
+    told = story(run("echo x > out"), run("date"), escalated("echo y"), OK, interactive=False)
+    told.policy(RULES)
+    told.settings = replace(told.settings, approval_policy=policy)
+    await told.tell()
+    events = [from_json(line["event"]) for line in told.record() if "event" in line]
+    situated = {event.id: event for event in events if isinstance(event, Situated)}
+    rules = load(told.settings).policy
+    judged = [event for event in events if isinstance(event, Decided)]
+    assert len(judged) == 3
+    for event in judged:
+        assert rejudged(event, situated[event.situation], rules).verdict == event.verdict
