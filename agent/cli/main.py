@@ -214,7 +214,7 @@ def _run(words: list[str]) -> int:
     if words[:1] and words[0] in FOLDERS:
         return _folder(words[0], words[1:])
     from agent.cli import run
-    from agent.cli.arrange import arrange
+    from agent.cli.arrange import arrange, prompt_first
     from agent.errors import UsageError
 
     exec_command = build(run.exec_task)
@@ -231,7 +231,9 @@ def _run(words: list[str]) -> int:
         case "help":
             return invoke(build(run.interactive, EPILOG), ["--help"], "agent")
         case "exec":
-            inner = arrange(line.words, {"resume", "fork", "review"}, valued)
+            inner = prompt_first(line.words, ("resume", "fork"), valued) or arrange(
+                line.words, {"resume", "fork", "review"}, valued
+            )
             if inner.command is None:
                 return invoke(exec_command, inner.words, "agent exec")
             if inner.command == "review":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.cli.arrange import Line, arrange
+from agent.cli.arrange import Line, arrange, prompt_first
 from agent.errors import UsageError
 
 COMMANDS = ("exec", "resume", "sessions", "policy", "audit", "help")
@@ -55,3 +55,34 @@ def test_names_besides_are_found_and_never_guessed() -> None:
     assert arrange(["-m", "x", "proto", "y"], COMMANDS, VALUED, ("proto",)).command == "proto"
     assert arrange(["prota", "y"], COMMANDS, VALUED, ("proto",)).command is None
     assert arrange(["--", "proto"], COMMANDS, VALUED, ("proto",)).command is None
+
+
+@pytest.mark.parametrize(
+    ("line", "want"),
+    [
+        ("go", None),
+        ("--json|go", None),
+        ("resume|--last|go", None),
+        ("resume|fork", None),
+        ("--|go|resume", None),
+        ("go|--|resume", None),
+        ("-m|go|resume|--last", None),
+        ("go|resume|--last", Line("resume", (), ("--last", "go"))),
+        ("go|resume", Line("resume", ("--last",), ("go",))),
+        ("-|resume|7", Line("resume", (), ("7", "-"))),
+        (
+            "--json|-m|x|go|-C|d|resume|--last",
+            Line("resume", ("--json", "-m", "x", "-C", "d"), ("--last", "go")),
+        ),
+        ("go|resume|7|-m|x", Line("resume", (), ("7", "-m", "x", "go"))),
+        ("--last|go|fork", Line("fork", ("--last",), ("go",))),
+    ],
+)
+def test_a_prompt_before_the_command(line: str, want: Line | None) -> None:
+    assert prompt_first(line.split("|"), ("resume", "fork"), VALUED) == want
+
+
+@pytest.mark.parametrize("line", ["go|resume|--last|x", "go|resume|7|x", "go|resume|7|--|x"])
+def test_two_prompts_are_one_too_many(line: str) -> None:
+    with pytest.raises(UsageError, match="two prompts"):
+        prompt_first(line.split("|"), ("resume", "fork"), VALUED)

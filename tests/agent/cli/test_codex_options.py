@@ -132,6 +132,9 @@ LINES = (
     "exec --json --sandbox read-only --skip-git-repo-check --ephemeral -c approval_policy=never -C {dir} -m m go",
     "exec --skip-git-repo-check --cd {dir} --output-last-message {dir}/out --model m --sandbox read-only go",
     "exec --json resume --last go",
+    "exec --json go resume --last",
+    "exec go --json resume {id}",
+    "exec --skip-git-repo-check go resume --last -m m --json",
     "exec --full-auto --cd {dir} go --json",
     "exec --json --ephemeral -C {dir} --skip-git-repo-check --ignore-user-config --sandbox read-only --model m -c"
     " model_reasoning_effort=high -c model_context_window=32768 --output-last-message {dir}/out go",
