@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from os.path import isfile  # False also for a text that no path can be
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from compliance.segments import Snapshot
 
 FOLLOW_SECONDS = 0.25
+MOST_PROOF = 16 * 1024 * 1024  # bytes; a record has 4 MiB at most
 # As they are met: looking, proving, answering an auditor, feeding other systems, keys.
 ORDER = (
     "show",
@@ -277,8 +279,9 @@ def _checked(log: Snapshot, trusted: Verifier | None) -> tuple[Verification, str
     """The records, the checkpoints over them, and a line on these."""
     from importlib.util import find_spec
 
+    from compliance.chain import Flaw, FlawKind
     from compliance.checkpoint import Roots, keeping
-    from compliance.segments import verify
+    from compliance.segments import NOTES_NAME, verify
     from execpolicy.values import replace
 
     kept = keeping(log.folder)
@@ -288,6 +291,10 @@ def _checked(log: Snapshot, trusted: Verifier | None) -> tuple[Verification, str
     by = trusted or kept.key
     able = find_spec("cryptography") is not None
     result = replace(result, flaws=(*result.flaws, *kept.judged(roots, by if able else None)))
+    if trusted is not None and not kept.signed:
+        message = f"no checkpoint is signed by {trusted.name}"
+        missing = Flaw(kind=FlawKind.CHECKPOINT, seq=0, segment=NOTES_NAME, line=0, message=message)
+        result = replace(result, flaws=(*result.flaws, missing))
     if not kept.signed:
         none = "none" if trusted is None and kept.key is None else "none, and there is a key"
         return result, none if able else f"{none}; install policy-agent[seal] to have sessions sign the log"
@@ -319,9 +326,8 @@ def _progress(total: int) -> Iterator[Callable[[int], object]]:
 def _trusted(text: str) -> Verifier:
     from compliance.note import SealError, read_verifier
 
-    path = Path(text)
     try:
-        return read_verifier(path.read_text(encoding="utf-8") if path.is_file() else text)
+        return read_verifier(Path(text).read_text(encoding="utf-8") if isfile(text) else text)
     except (SealError, OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error), param_hint="--key") from None
 
@@ -446,7 +452,8 @@ def check_proof_command(
 
     trusted = _trusted(key)
     try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as source:
+            data = source.read(MOST_PROOF)
     except OSError as error:
         raise typer.BadParameter(f"cannot read `{file}`: {error.strerror}", param_hint="FILE") from None
     try:

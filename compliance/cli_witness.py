@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os.path import isfile  # False also for a text that no path can be
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,9 +88,9 @@ def send_command(
 
     It is refused when the log does not only add to what the witness knows of it.
     """
-    from compliance.checkpoint import advance, signed_checkpoints
+    from compliance.checkpoint import advance, replace_file, signed_checkpoints
     from compliance.segments import snapshot
-    from compliance.witness.client import send
+    from compliance.witness.client import COSIGNED_NAME, send
 
     _address(url)
     witness = read_key(key)
@@ -98,7 +99,9 @@ def send_command(
     if signed is None:
         typer.echo(f"nothing is recorded yet in {where}", err=True)
         raise typer.Exit(1)
-    typer.echo(send(snapshot(where), signed, url, witness), nl=False)
+    note = send(snapshot(where), signed, url, witness)
+    replace_file(where / COSIGNED_NAME, note.encode())
+    typer.echo(note, nl=False)
 
 
 def ask(log: Snapshot, asked: Asked, trusted: Verifier | None) -> tuple[tuple[Flaw, ...], str]:
@@ -109,14 +112,14 @@ def ask(log: Snapshot, asked: Asked, trusted: Verifier | None) -> tuple[tuple[Fl
     from compliance.checkpoint import compare, own_verifier
     from compliance.note import SealError
     from compliance.segments import NOTES_NAME
-    from compliance.witness.client import cosigned, latest
+    from compliance.witness.client import COSIGNED_NAME, cosigned, kept, latest
 
     by = trusted or own_verifier(log.folder)
     if by is None:
         raise SealError("the log has no key, so no witness knows it", "name the key it had with --key")
-    path = Path(asked.where)
-    if path.is_file():
-        known = cosigned(path.read_text(encoding="utf-8", errors="replace"), asked.key)
+    once = kept(log.folder, asked.key)
+    if not asked.where.startswith(("http://", "https://")) and isfile(asked.where):
+        known = cosigned(Path(asked.where).read_text(encoding="utf-8", errors="replace"), asked.key)
     else:
         _address(asked.where)
         found = latest(asked.where, by.name, asked.key)
@@ -127,6 +130,13 @@ def ask(log: Snapshot, asked: Asked, trusted: Verifier | None) -> tuple[tuple[Fl
         known = found
     time = datetime.fromtimestamp(asked.key.cosigned(known.note) or 0, UTC)
     flaws = tuple(_told_by(flaw, asked.key.name) for flaw in compare(log, [known], by))
+    if once is not None and once.checkpoint.size > known.checkpoint.size:
+        sizes = f"{once.checkpoint.size} records once, and tells of {known.checkpoint.size}"
+        message = f"{asked.key.name} cosigned {sizes}: it was rolled back, or an old answer is given for it"
+        forgot = Flaw(
+            kind=FlawKind.CHECKPOINT, seq=once.checkpoint.size, segment=COSIGNED_NAME, line=1, message=message
+        )
+        flaws = (*flaws, forgot)
     return flaws, f"{asked.key.name} cosigned {known.checkpoint.size} records at {time:%Y-%m-%d %H:%M:%S}Z"
 
 
@@ -140,9 +150,8 @@ def read_key(text: str) -> Witness:
     from compliance.cosign import read_witness
     from compliance.note import SealError
 
-    path = Path(text)
     try:
-        return read_witness(path.read_text(encoding="utf-8") if path.is_file() else text)
+        return read_witness(Path(text).read_text(encoding="utf-8") if isfile(text) else text)
     except (SealError, OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error), param_hint="the key of the witness") from None
 
@@ -150,9 +159,8 @@ def read_key(text: str) -> Witness:
 def _log_key(text: str) -> Verifier:
     from compliance.note import SealError, read_verifier
 
-    path = Path(text)
     try:
-        return read_verifier(path.read_text(encoding="utf-8") if path.is_file() else text)
+        return read_verifier(Path(text).read_text(encoding="utf-8") if isfile(text) else text)
     except (SealError, OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error), param_hint="--trust") from None
 

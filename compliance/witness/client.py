@@ -16,7 +16,7 @@ from compliance.checkpoint import Signed, leaves, replace_file
 from compliance.cosign import Witness, read_witness
 from compliance.errors import ComplianceError
 from compliance.merkle import consistency_ranges, leaf_hash, roots
-from compliance.note import SealError, read_checkpoint
+from compliance.note import SealError, read_checkpoint, read_regular
 from compliance.segments import Snapshot, snapshot
 from compliance.witness.memory import Answer
 from compliance.witness.request import write_request
@@ -92,6 +92,27 @@ def cosigned(note: str, witness: Witness) -> Signed:
     if checkpoint is None or witness.cosigned(note) is None:
         raise SealError(f"this is no checkpoint that {witness.name} cosigned", "is it the right key?")
     return Signed(checkpoint, note)
+
+
+def kept(folder: Path, witness: Witness) -> Signed | None:
+    """The checkpoint beside the log that `witness` cosigned; None where none lies there that bears its name.
+
+    SealError for what bears its name and is not its word.
+    """
+    try:
+        note = read_regular(folder / COSIGNED_NAME).decode()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SealError(f"`{folder / COSIGNED_NAME}` cannot be read: {error}", "move it away") from error
+    if read_checkpoint(note) is not None and f"\n— {witness.name} " not in note:
+        return None  # another witness cosigned it
+    try:
+        return cosigned(note, witness)
+    except SealError as error:
+        raise SealError(
+            f"`{folder / COSIGNED_NAME}` is not what {witness.name} cosigned", error.help
+        ) from None
 
 
 def _post(url: str, body: str, deadline: float) -> Answer:
