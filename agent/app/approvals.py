@@ -173,7 +173,13 @@ def reviewer(
             tokens=settings.reviewer_tokens,
             masked=masked,
         )
-    from agent.approvals.command import CommandReviewer, program_of
+    from agent.approvals.command import REVIEWING, CommandReviewer, program_of
+
+    if REVIEWING in os.environ:
+        raise ConfigError(
+            "a reviewer runs this, and would be asked by a reviewer in its turn",
+            'run the agent of a reviewer with `-c approvals.reviewer=""`, or let a model review for it',
+        )
 
     return CommandReviewer(
         program_of(name, writable, os.environ, settings.cwd),

@@ -18,6 +18,7 @@ from agent.protocol.approvals import ApprovalRequest
 from execpolicy.engine.words import inside
 
 _GRACE_SECONDS: Final = 1.0
+REVIEWING: Final = "AGENT_REVIEWING"  # set for a reviewer: an agent that it runs has none of its own
 
 
 def program_of(
@@ -93,7 +94,7 @@ class CommandReviewer:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env=dict(self._environment()),
+            env={**self._environment(), REVIEWING: "1"},
             cwd=self._folder,
             start_new_session=True,
         )
