@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import os
 import stat
-from pathlib import PurePosixPath
 
 from agent.errors import SandboxUnavailable
 from agent.sandbox.repositories import linked, repositories
@@ -206,7 +205,7 @@ def _hide(found: dict[str, Kind], path: str, roots: tuple[str, ...]) -> None:
 def _resolve(path: str, roots: tuple[str, ...]) -> str:
     """The real path, without following a link that a confined command could have made or could replace."""
     done = "/"
-    for part in PurePosixPath(os.path.normpath(os.path.abspath(path))).parts[1:]:
+    for part in filter(None, os.path.abspath(path).split("/")):
         here = os.path.join(done, part)
         if os.path.islink(here):
             if _within(done, roots):
@@ -237,7 +236,9 @@ def _between(path: str, roots: tuple[str, ...]) -> list[str]:
 
 
 def _ancestors(path: str) -> list[str]:
-    return [str(folder) for folder in PurePosixPath(path).parents]
+    """Every folder above an absolute path, the nearest first."""
+    ends = [at for at, char in enumerate(path) if char == "/" and at]
+    return [*(path[:end] for end in reversed(ends)), *(["/"] if path != "/" else [])]
 
 
 def _within(path: str, folders: tuple[str, ...]) -> bool:

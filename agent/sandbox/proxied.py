@@ -13,7 +13,7 @@ _OWN: Final = "localhost,.localhost,127.0.0.1,127.0.0.0/8,::1,[::1]"
 _TO_PROXY: Final = """
     HTTP_PROXY HTTPS_PROXY ALL_PROXY FTP_PROXY WS_PROXY WSS_PROXY PIP_PROXY CARGO_HTTP_PROXY
     YARN_HTTP_PROXY YARN_HTTPS_PROXY BUNDLE_HTTP_PROXY BUNDLE_HTTPS_PROXY
-    npm_config_proxy npm_config_http_proxy npm_config_https_proxy
+    npm_config_proxy npm_config_https_proxy
     http_proxy https_proxy all_proxy ftp_proxy ws_proxy wss_proxy
 """
 PROXY_VARIABLES: Final[dict[str, str]] = {
