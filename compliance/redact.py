@@ -201,10 +201,13 @@ class Redactor:
         """Every secret in `text`."""
         lower = text.lower()
         found = [one for one in find_secrets(text, lower) if MARK not in text[one.start : one.end]]
-        if self._masks is not None and (tool is not None or self._masks.may(text, lower)):
+        long = len(text) > LONGEST_CLEAR  # to look whether there is a sign takes as long, and there mostly is
+        if self._masks is not None and (long or tool is not None or self._masks.may(text, lower)):
             found += [Found(one.start, one.end, one.mask) for one in self._masks.find(text, tool, server)]
         found += self._put_together(text)
-        return found + [one for one, _ in self._known.find(text)] if self._known.may(text) else found
+        if long or self._known.may(text):
+            found += [one for one, _ in self._known.find(text)]
+        return found
 
     def in_shown(self, text: str, clear: int = 0) -> list[Found] | None:
         """As `find`, for text that mostly holds nothing; None where nothing even looks as if.
