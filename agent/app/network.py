@@ -14,7 +14,7 @@ from agent.network.dial import SystemResolver
 from agent.network.door import ProxyDoor
 from agent.network.guard import Guard
 from agent.network.rooms import Rooms
-from agent.protocol.approvals import Answer
+from agent.protocol.approvals import NETWORK, Answer
 from agent.protocol.events import NetworkUsed
 from agent.protocol.items import JsonObject
 from agent.protocol.verdicts import reason, way_out
@@ -33,7 +33,6 @@ from execpolicy.engine.context import CheckContext
 from execpolicy.engine.judge import names_exactly
 from execpolicy.engine.policy import Policy
 
-TOOL = "network"
 _FRESH_SECONDS = 0.5
 _REPLIES = {
     Answer.YES: audit.Reply.YES,
@@ -136,7 +135,7 @@ class AskedRules(Rules):
             person_only=for_a_person(self._policy(), verdict),
         )
         try:
-            answered = await self._desk.ask(self._call_id, TOOL, request, judgement)
+            answered = await self._desk.ask(self._call_id, NETWORK, request, judgement)
         except asyncio.CancelledError:  # in vain: the time is up, or the command has ended
             with contextlib.suppress(AuditError, ValueError):
                 self._unanswered(target, audit.Reply.TIMEOUT)

@@ -53,6 +53,8 @@ def apply(
     except FileNotFoundError:
         raise PatchError("git is not installed", "install it, or use `patch -p1`") from None
     told = done.stderr.decode("utf-8", "replace").replace("error: ", "").strip()
+    if done.returncode and "No valid patches in input" in told:
+        raise PatchError("this is no diff", "hand over what `git diff` writes")
     if done.returncode:
         raise PatchError(
             f"the diff does not fit, nothing was changed:\n{told}", "make it anew from the files as they are"

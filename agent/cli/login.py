@@ -36,8 +36,10 @@ def login(
     The key is typed without being shown, or read from standard input. A key in the environment goes first.
     """
     import getpass
+    import os
     import sys
 
+    from agent.config.model import CODEX_KEY_VARIABLE, DEFAULT_KEY_VARIABLE
     from agent.errors import UsageError
 
     kept = _credentials()
@@ -47,7 +49,13 @@ def login(
             typer.echo(f"{name}: {'the system keyring' if where == 'keyring' else kept.path}")
         if not stores:
             typer.echo("no key is kept")
-            raise typer.Exit(1)
+        for name in (CODEX_KEY_VARIABLE, DEFAULT_KEY_VARIABLE):
+            if os.environ.get(name):
+                typer.echo(f"{name} is set in the environment, and goes first")
+                break
+        else:
+            if not stores:
+                raise typer.Exit(1)
         return
     if with_api_key or not sys.stdin.isatty():
         key = sys.stdin.buffer.read(MOST_BYTES + 1).decode("utf-8", "replace").strip()

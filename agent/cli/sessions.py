@@ -253,5 +253,6 @@ def _line(info: SessionInfo) -> None:
     from agent.protocol.plain import one_line
 
     used = info.updated_at[:16].replace("T", " ")
-    title = f"[{info.name}] {info.title}" if info.name else info.title
+    told = info.title or "(no task yet)"
+    title = f"[{info.name}] {told}" if info.name else told
     typer.echo(f"{info.thread_id}  {used}  {one_line(info.cwd, 40):<40}  {one_line(title, 60)}")

@@ -88,7 +88,7 @@ class HumanText:
                 for step in steps:
                     self._line(f"  {_MARK.get(step.status, '[?]')} {one_line(step.step)}")
             case ToolEnded(tool=tool, status=status, subject=subject, message=message):
-                said = f": {one_line(message, 500)}" if message else ""
+                said = f": {one_line(_told(message, status), 500)}" if message else ""
                 self._line(f"\n{one_line(tool)} {status.value}: {one_line(subject, 300)}{said}")
             case Compacted(before, after):
                 self._line(f"\nthe conversation was summed up: {before:,} tokens became about {after:,}")
@@ -167,9 +167,8 @@ class HumanText:
             self._line(f"\n$ {one_line(event.command)}")
         match event.status:
             case Status.DECLINED:
-                # What follows in further lines is said to the model.
-                first = event.output.partition("\n")[0].removeprefix("exec_command rejected: ")
-                self._line(f"  refused: {one_line(first, 500)}")
+                told = _told(event.output, event.status).removeprefix("exec_command rejected: ")
+                self._line(f"  refused: {one_line(told, 500)}")
                 return
             case Status.INTERRUPTED:
                 how = "interrupted"
@@ -193,6 +192,11 @@ class HumanText:
     def _line(self, text: str) -> None:
         # A lone surrogate cannot be written in UTF-8.
         self._write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
+
+
+def _told(message: str, status: Status) -> str:
+    """What a person wants of it: of a refusal the first line, for the rest is said to the model."""
+    return message.partition("\n")[0] if status is Status.DECLINED else message
 
 
 def _how(event: CommandEnded) -> str:

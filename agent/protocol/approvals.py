@@ -8,6 +8,8 @@ from agent.protocol.items import JsonObject
 from execpolicy.decision import Verdict
 from execpolicy.values import frozen
 
+NETWORK = "network"  # the tool of a request that stands for a connection of a running command
+
 
 class Answer(enum.Enum):
     YES = "yes"  # this call

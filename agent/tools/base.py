@@ -10,6 +10,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from agent.protocol.approvals import NETWORK
 from agent.protocol.events import Event, Refusal, Status
 from agent.protocol.items import JsonObject
 from agent.sandbox.base import Sandbox
@@ -110,7 +111,7 @@ class CallServer:
         return f"{self.server}.{self.tool} {json.dumps(self.arguments, ensure_ascii=False)}"
 
 
-HOST_TOOL = "network"  # the name under which a connection of a running command is asked about
+HOST_TOOL = NETWORK  # the name under which a connection of a running command is asked about
 
 
 def host_of(request: UseTool) -> tuple[str, int | None, str | None]:

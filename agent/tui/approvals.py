@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from agent.protocol.approvals import Answer, ApprovalRequest, Offer
+from agent.protocol.approvals import NETWORK, Answer, ApprovalRequest, Offer
 from agent.protocol.plain import command_text, visible
 from agent.protocol.verdicts import reason, rule_place, speaking, way_out
 from execpolicy.decision import Decision, Part
@@ -42,7 +42,9 @@ def card(request: ApprovalRequest, *, whole: bool = False) -> list[Line]:
     lines.extend(_cut(list(_command(request)), whole=whole))
     lines.append(Line(f"in {_flat(request.cwd)}", "quiet"))
     if request.reason:
-        lines.append(Line(f"the model says: {_flat(request.reason)}", "quiet"))
+        # Of a connection nothing is known but that it waits: no model asked for it.
+        who = "" if request.tool == NETWORK else "the model says: "
+        lines.append(Line(f"{who}{_flat(request.reason)}", "quiet"))
     parts = request.verdict.parts
     if parts:
         lines.append(Line(""))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.protocol.approvals import NETWORK
 from agent.protocol.events import (
+    ApprovalAsked,
     CommandEnded,
     Event,
     Judged,
@@ -36,6 +38,8 @@ class Tally:
             case Judged(verdict=verdict):
                 self.asked += verdict.decision is Decision.ASK
                 self.denied += verdict.decision is Decision.DENY
+            case ApprovalAsked(request):
+                self.asked += request.tool == NETWORK  # a connection is judged within the call of its command
             case CommandEnded(status=status):
                 self.commands += status is not Status.DECLINED
             case PatchEnded(changes=changes, status=Status.COMPLETED):

@@ -147,6 +147,8 @@ def test_a_key_that_is_kept_is_used_and_stands_nowhere_else(place: Place) -> Non
         file for file in place.root.rglob("*") if file.is_file() and CANARY.encode() in file.read_bytes()
     ] == []
     assert place.run("login", "--status", status=1).stdout == "no key is kept\n"
+    told = place.run("login", "status", OPENAI_API_KEY=CANARY).stdout
+    assert told == "no key is kept\nOPENAI_API_KEY is set in the environment, and goes first\n"
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ from agent.tui.app import Terminal
 from agent.tui.composer import LineInput
 from agent.tui.transcript import Screen
 from execpolicy.decision import Decision, Part, Verdict
+from execpolicy.values import replace
 
 ASKED = Verdict(
     decision=Decision.ASK,
@@ -199,6 +200,14 @@ def test_without_a_prompt_each_line_is_a_task() -> None:
 def test_a_no_may_bring_its_message_on_the_next_line() -> None:
     run = Run(ScriptedConversation([ask(), END]), "n\nuse make test\n", lasting=True)
     assert run.answers == [(Answer.NO, "use make test")]
+
+
+def test_a_question_for_a_host_is_counted_and_no_word_of_the_model() -> None:
+    asked = replace(ask().request, tool="network", subject="connect to a.test:80 (http)", reason="it waits")
+    run = Run(ScriptedConversation([ApprovalAsked(asked), END]), "y\n")
+    assert "│ it waits\n" in run.text
+    assert "the model says" not in run.text
+    assert " · 1 asked · " in run.text
 
 
 def test_the_summary_counts_and_names_the_record() -> None:
