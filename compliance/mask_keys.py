@@ -7,8 +7,10 @@ tells nothing, however short the secret is. An old key is kept, so that what it 
 from __future__ import annotations
 
 import datetime
+import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,36 +20,64 @@ from compliance.redact import MaskKey
 
 NAME: Final = "mask.keys"
 MOST_KEPT: Final = 400  # keys of a century, or of a nervous hand
+LOCK_SECONDS: Final = 5.0
 _HELP: Final = "move it away: a new key is made, and what is masked from then on has other digests"
 
 
 def current_key(folder: Path, today: datetime.date) -> MaskKey:
     """The key of this quarter; made when there is none. AuditError when it can neither be read nor made."""
-    quarter = _quarter(today)
-    keys = read_keys(folder)
-    if keys and keys[-1].id.startswith(f"{quarter}-"):
-        return keys[-1]
-    return rotate(folder, today)
+    known = _of_quarter(read_keys(folder), today)
+    return known or _make(folder, today, unless_there=True)
 
 
 def rotate(folder: Path, today: datetime.date) -> MaskKey:
     """A new key, in force from now on."""
-    secret = os.urandom(32)
-    made = MaskKey(f"{_quarter(today)}-{os.urandom(4).hex()}", secret)
+    return _make(folder, today, unless_there=False)
+
+
+def _make(folder: Path, today: datetime.date, *, unless_there: bool) -> MaskKey:
+    """Add a key. With `unless_there` only the first of several processes does, and the others get that one."""
     path = folder / NAME
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(handle, "ab") as file:
-            _private(handle, path)
-            file.write(f"{made.id} {secret.hex()}\n".encode())  # one write: several processes may add at once
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with open(os.open(path, flags, 0o600), "rb+") as file:
+            _private(file.fileno(), path)
+            _lock(file.fileno(), path)
+            data = file.read()
+            whole = data[: data.rfind(b"\n") + 1]  # a crash may have left half a line
+            known = _of_quarter(list(_keys(whole, path)), today)
+            if known is not None and unless_there:
+                return known
+            made = MaskKey(f"{_quarter(today)}-{os.urandom(4).hex()}", os.urandom(32))
+            kept = b"".join(whole.splitlines(keepends=True)[-MOST_KEPT + 1 :])
+            fresh = kept + f"{made.id} {made.secret.hex()}\n".encode()
+            if not fresh.startswith(data):
+                file.truncate(0)
+                file.seek(0)
+                file.write(fresh)
+            else:
+                file.write(fresh[len(data) :])
             file.flush()
-            os.fsync(handle)
+            os.fsync(file.fileno())
     except OSError as error:
         raise AuditError(
             f"cannot keep the key of masks in `{path}`: {error.strerror}", "run as its owner"
         ) from error
     return made
+
+
+def _lock(handle: int, path: Path) -> None:
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                help = "find who holds it (`fuser`) and end that process"
+                raise AuditError(f"`{path}` is held by another process", help) from None
+            time.sleep(0.01)
 
 
 def read_keys(folder: Path) -> list[MaskKey]:
@@ -64,7 +94,11 @@ def read_keys(folder: Path) -> list[MaskKey]:
         data = os.read(handle, MOST_KEPT * 128)
     finally:
         os.close(handle)
-    return list(_keys(data, path))
+    return list(_keys(data[: data.rfind(b"\n") + 1], path))  # behind it another process is writing
+
+
+def _of_quarter(keys: list[MaskKey], today: datetime.date) -> MaskKey | None:
+    return keys[-1] if keys and keys[-1].id.startswith(f"{_quarter(today)}-") else None
 
 
 def _keys(data: bytes, path: Path) -> Iterator[MaskKey]:
