@@ -98,13 +98,18 @@ def seal_json(last: Link, time: str, event: bytes) -> tuple[bytes, Link]:
     return b'{"digest":"%b",%b\n' % (digest.encode(), body), Link(seq, digest)
 
 
-def read_line(line: bytes) -> Record | None:
-    """The record of a line, line end included; None when the line is not as it was sealed."""
+def is_sound(line: bytes) -> bool:
+    """Whether a line, line end included, is as its digest says. What it holds is not looked at."""
     if not (line.startswith(_OPEN) and line.endswith(b"}\n")):
-        return None
+        return False
     body = hashlib.sha256(b"{")
     body.update(memoryview(line)[_BODY:-1])
-    if line[len(_OPEN) : _BODY] != body.hexdigest().encode() + b'",':
+    return line[len(_OPEN) : _BODY] == body.hexdigest().encode() + b'",'
+
+
+def read_line(line: bytes) -> Record | None:
+    """The record of a line, line end included; None when the line is not as it was sealed."""
+    if not is_sound(line):
         return None
     try:
         return _decoder.decode(line)

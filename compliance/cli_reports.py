@@ -81,7 +81,7 @@ def report_command(
     )
     asked = question(name.value, beside)
     bad = 0
-    for seen in read(found, _wanted(since, until, session, user, host, rule)):
+    for seen in read(found, _wanted(since, until, session, user, host, rule, asked.kinds)):
         if isinstance(seen, Spoiled):
             bad += 1
             asked.spoil(seen)
@@ -108,7 +108,9 @@ def _print(report: Report, form: ReportForm) -> None:
         typer.echo(render(report, Form(form.value)).encode("utf-8", "replace"))
 
 
-def _wanted(since: str, until: str, session: str, user: str, host: str, rule: str) -> Wanted:
+def _wanted(
+    since: str, until: str, session: str, user: str, host: str, rule: str, kinds: tuple[str, ...]
+) -> Wanted:
     from compliance.reading import Wanted
 
     return Wanted(
@@ -118,4 +120,5 @@ def _wanted(since: str, until: str, session: str, user: str, host: str, rule: st
         user=user,
         host=host,
         rule=rule,
+        kinds=kinds,
     )

@@ -10,16 +10,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
-from compliance.chain import Record, canonical, read_line
-from compliance.codec import from_json
+from compliance.chain import Record, canonical, is_sound, read_line
+from compliance.codec import KINDS
 from compliance.errors import RecordError
 from compliance.events import AuditEvent, Decided, Overridden, PolicyFile, PolicyLoaded, SessionStarted
 from compliance.segments import HEAD_NAME, NOTES_NAME, Snapshot, blocks, segments, snapshot
+from compliance.unwire import decode
 
 MOST_SESSIONS: Final = 4096
 MOST_CALLS: Final = 20_000
+_KIND: Final = b'"kind":"'
+_KNOWN: Final = frozenset(_KIND + kind.encode() + b'"' for kind in KINDS)
 _SCENES: Final = (b'"kind":"session_started"', b'"kind":"policy_loaded"')
 
 
@@ -33,6 +34,7 @@ class Wanted:
     user: str = ""
     host: str = ""
     rule: str = ""  # of the records about a call, only those of calls in which it spoke; * and ? match
+    kinds: tuple[str, ...] = ()  # of events; others are checked against their digest, and not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +142,15 @@ class Scenes:
 def read(logs: Sequence[Log], wanted: Wanted) -> Iterator[Seen | Spoiled]:
     """What is wanted of each log, log by log, oldest first. RecordError when a log cannot be read."""
     needle = b'"session":' + canonical(wanted.session)[:-1] if wanted.session else b""
+    read_kinds = _needles(wanted)
     for log in logs:
         scenes = Scenes()
         calls: OrderedDict[tuple[str, str], None] = OrderedDict()
         for segment, number, line in _lines(log):
             inside = needle in line and _in_time(line, wanted)
             if not inside and not any(kind in line for kind in _SCENES):
+                continue
+            if not any(kind in line for kind in read_kinds) and _skippable(line):
                 continue
             read = _read(line)
             if read is None:
@@ -160,6 +165,19 @@ def read(logs: Sequence[Log], wanted: Wanted) -> Iterator[Seen | Spoiled]:
                 and _about(event, wanted.rule, calls)
             ):
                 yield Seen(log, record, event, scene)
+
+
+def _needles(wanted: Wanted) -> tuple[bytes, ...]:
+    """What a line that is read holds. Written canonically, they stand in no text: there quotes are escaped."""
+    if not wanted.kinds:
+        return (b"",)
+    return tuple(dict.fromkeys((*(b'"kind":"%b"' % kind.encode() for kind in wanted.kinds), *_SCENES)))
+
+
+def _skippable(line: bytes) -> bool:
+    """Sound, and of a kind that is known."""
+    at = line.find(_KIND)
+    return line[at : line.find(b'"', at + len(_KIND)) + 1] in _KNOWN and is_sound(line)
 
 
 def _in_time(line: bytes, wanted: Wanted) -> bool:
@@ -193,8 +211,8 @@ def _read(line: bytes) -> tuple[Record, AuditEvent] | None:
     if record is None:
         return None
     try:
-        return record, from_json(msgspec.json.decode(record.event))
-    except (RecordError, msgspec.DecodeError, RecursionError):
+        return record, decode(bytes(record.event))
+    except RecordError:
         return None
 
 

@@ -30,6 +30,10 @@ class Approvals:
     _taken: Rows = field(default_factory=Rows)
     _unanswered: int = 0
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return ("decided", "approved", "overridden", "revoked")
+
     def feed(self, seen: Seen) -> None:
         match seen.event:
             case Decided(session=session, call=call, verdict=verdict) as event:

@@ -38,6 +38,11 @@ class Report:
 class Question(Protocol):
     """Eats the records of logs in order, then answers."""
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The events that it looks at, by the words of the record, and need be fed. Empty: all."""
+        ...
+
     def feed(self, seen: Seen) -> None: ...
 
     def spoil(self, spoiled: Spoiled) -> None:

@@ -32,6 +32,10 @@ class Coverage:
     _files: dict[tuple[str, str], PolicyFile] = field(default_factory=dict)
     _policy: int = 0
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return ("decided",)
+
     def feed(self, seen: Seen) -> None:
         policy = seen.scene.policy
         if policy is not None and id(policy) != self._policy:

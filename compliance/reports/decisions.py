@@ -24,6 +24,10 @@ class Decisions:
     _days: Counter[tuple[str, Decision]] = field(default_factory=Counter)
     _people: Counter[tuple[str, str, Decision]] = field(default_factory=Counter)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return ("decided",)
+
     def feed(self, seen: Seen) -> None:
         event, time = seen.event, seen.record.time
         if not isinstance(event, Decided):

@@ -36,6 +36,10 @@ class Drift:
     _bundles: Rows = field(default_factory=Rows)
     _left_out: int = 0
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return ("decided", "policy_loaded", "bundle_changed")
+
     def feed(self, seen: Seen) -> None:
         match seen.event:
             case PolicyLoaded() as event:

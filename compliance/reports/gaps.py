@@ -46,6 +46,10 @@ class Gaps:
     _last: dict[str, Record] = field(default_factory=dict)  # of each log
     _spoiled: dict[str, tuple[int, str]] = field(default_factory=dict)  # how many in a row, where they begin
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return ()  # all: numbers that are missing are gaps, too
+
     def feed(self, seen: Seen) -> None:
         self._order(seen)
         record, log = seen.record, seen.log.name

@@ -26,6 +26,10 @@ class _Use:
 class Rules:
     _uses: dict[tuple[str, str, str, str], _Use] = field(default_factory=dict)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return ("decided",)
+
     def feed(self, seen: Seen) -> None:
         event = seen.event
         if not isinstance(event, Decided):

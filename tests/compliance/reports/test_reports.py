@@ -31,9 +31,10 @@ from compliance.events import (
     Reply,
     SessionEnded,
     SessionStarted,
+    Situated,
 )
 from compliance.log import AuditLog
-from compliance.reading import Log, Scenes, Seen, Spoiled
+from compliance.reading import Log, Scenes, Seen, Spoiled, Wanted, find_logs, read
 from compliance.reports import gaps
 from compliance.reports.base import Cell, Report, Table
 from compliance.reports.questions import QUESTIONS, Beside, question
@@ -459,3 +460,44 @@ def test_rich_text_breaks_cells_and_hides_nothing() -> None:
     assert "[bold]x[/]" in out
     assert "\x1b" not in out
     assert out.count("y") >= 90
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_events_that_a_question_does_not_look_at_change_no_answer(tmp_path: Path, name: str) -> None:
+    """Texts and names that look like kinds of events stand in the log, too."""
+    log = AuditLog(tmp_path / "audit")
+    for session, digest in (("s1", A), ("s2", B)):
+        for event in at("one", session, [digest]):
+            log.record(event)
+        facts = (("kind", ("policy_loaded",)), ("user", '"kind":"gap"'))
+        log.record(Situated(session, "d", "/w", "/h", ("/w",), (), "read-only", facts))
+        decision = Decision.ASK if session == "s1" else Decision.DENY
+        part = Part(kind="command", text="x", decision=decision, matches=(rule("r", decision),))
+        log.record(
+            Decided(session, "c", "shell", '"kind":"ran"', "/w", Verdict(decision=decision, parts=(part,)))
+        )
+        log.record(Approved(session, "c", Reply.NO, "ann", '"kind":"decided"', 1.0))
+        log.record(Refused(session, "c", '"kind":"approved"'))
+        log.record(Ran(session, "d", 0, Outcome.COMPLETED, 1.0, "0" * 64, 3, "none"))
+    log.close()
+    logs = find_logs([tmp_path / "audit"])
+    every, some = question(name), question(name)
+    whole = [one for one in read(logs, Wanted()) if isinstance(one, Seen)]
+    part_of = [one for one in read(logs, Wanted(kinds=some.kinds)) if isinstance(one, Seen)]
+    for one in whole:
+        every.feed(one)
+    for one in part_of:
+        some.feed(one)
+    assert some.answer() == every.answer()
+    assert (len(part_of) < len(whole)) == bool(some.kinds)
+
+
+@pytest.mark.parametrize("kinds", [(), ("decided",), ("gap",)])
+def test_a_line_that_was_changed_is_told_whatever_its_kind(tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    log = AuditLog(tmp_path / "audit")
+    log.record(Ran("s", "c1", 0, Outcome.COMPLETED, 1.0, "0" * 64, 3, "none"))
+    log.close()
+    (path,) = (tmp_path / "audit").glob("records-*")
+    path.write_bytes(path.read_bytes().replace(b'"exit_code":0', b'"exit_code":1'))
+    (told,) = read(find_logs([tmp_path / "audit"]), Wanted(kinds=kinds))
+    assert isinstance(told, Spoiled)
