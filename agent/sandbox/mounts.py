@@ -160,7 +160,11 @@ def _protected(spec: SandboxSpec, workspace: str, roots: tuple[str, ...]) -> lis
         if os.path.lexists(f"{root}/.git"):
             paths.append(f"{root}/.git")
     paths += spec.protected
-    paths += repositories(workspace) if workspace in roots else []
+    if workspace in roots:
+        paths += repositories(workspace)
+        added = {os.path.realpath(path) for path in spec.writable} & set(roots) - {workspace}
+        # A look of their own: a large one takes nothing from the look at the workspace.
+        paths += repositories(*sorted(added))
     for path in tuple(paths):
         if path.endswith("/.git"):
             paths += linked(path)

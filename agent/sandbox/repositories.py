@@ -20,11 +20,11 @@ def linked(path: str) -> list[str]:
     return [folder] if shared is None else [folder, shared]
 
 
-def repositories(workspace: str) -> list[str]:
-    """Guarded paths of the repositories below `workspace`, nearest first, as far as the look goes."""
+def repositories(*roots: str) -> list[str]:
+    """Guarded paths of the repositories below `roots`, nearest first, as far as one look at all of them goes."""
     found: list[str] = []
     left = _LOOKED_AT
-    folders = [workspace]
+    folders = list(roots)
     while folders and left > 0:
         below: list[str] = []
         for folder in folders:
@@ -35,7 +35,7 @@ def repositories(workspace: str) -> list[str]:
                         if left < 0:
                             return found
                         if entry.name == ".git":
-                            found += _guarded(entry) if folder != workspace else []
+                            found += _guarded(entry) if folder not in roots else []
                         elif entry.is_dir(follow_symlinks=False) and entry.name not in _PASSED_BY:
                             below.append(entry.path)
             except OSError:

@@ -200,6 +200,24 @@ def test_nested_repositories(world: World, twin: World, code: str) -> None:
     assert twin.bare(code) == 0
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        'echo x > "$O/lib/deep/.git/hooks/pre-commit"',
+        'git -C "$O/lib/deep" config core.fsmonitor x',
+        'mv "$O/lib" "$O/l" && mkdir -p "$O/lib/deep/.git"',
+    ],
+)
+def test_nested_repositories_of_added_folders(world: World, twin: World, code: str) -> None:
+    for each in (world, twin):
+        (each.outside / "lib/deep").mkdir(parents=True)
+        git(each.outside / "lib/deep", "init", "-q", ".")
+    world.writable = (str(world.outside),)
+    assert world.confined(code).exit_code != 0
+    assert world.confined('cd "$O/lib/deep" && echo x > f && git add f').exit_code == 0
+    assert twin.bare(code) == 0
+
+
 def test_a_large_workspace_costs_a_bounded_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(60):
         (world.ws / f"d{number}").mkdir()
