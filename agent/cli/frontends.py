@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -68,7 +68,7 @@ def execute(settings: Settings, begin: Begin, task: Task) -> int:
         if settings.scripted:
             _note(SCRIPTED)
 
-        async def run(settings: Settings, show: Show) -> Outcome:
+        async def run(settings: Settings, show: Show, hurry: Callable[[], None]) -> Outcome:
             return await run_task(
                 await begin.open(settings, as_json=task.as_json),
                 text,
@@ -76,10 +76,11 @@ def execute(settings: Settings, begin: Begin, task: Task) -> int:
                 images=images,
                 form=form,
                 late=_late,
+                hurry=hurry,
             )
 
-        with _shown(as_json=task.as_json) as show, _checkout(settings, begin) as there:
-            outcome = asyncio.run(run(there, show))
+        with _shown(as_json=task.as_json) as (show, hurry), _checkout(settings, begin) as there:
+            outcome = asyncio.run(run(there, show, hurry))
         done = outcome.end is End.DONE
         if answer is not None and done:
             _written(answer, outcome.last_message)
@@ -191,26 +192,25 @@ def _written(file: IO[str], text: str) -> None:
 
 
 @contextlib.contextmanager
-def _shown(*, as_json: bool) -> Iterator[Show]:
-    """Where events go: progress for a person, or JSON Lines, which then have standard output for themselves."""
+def _shown(*, as_json: bool) -> Iterator[tuple[Show, Callable[[], None]]]:
+    """Where events go: progress for a person, or JSON Lines, which then have standard output for themselves.
+
+    Also what to call when the run is to end, so that nobody is waited for who does not read.
+    """
     if not as_json:
         from agent.headless.human import HumanText
 
-        yield HumanText(_to_stderr)
+        yield HumanText(_to_stderr), lambda: None
         return
     from agent.headless.jsonl import JsonLines
+    from agent.headless.pipe import Pipe
 
     sys.stdout.flush()
     ours = os.dup(1)
     os.dup2(2, 1)  # what anything else prints
-
-    def write(line: str) -> None:
-        data = line.encode()
-        while data:
-            data = data[os.write(ours, data) :]
-
+    pipe = Pipe(ours)
     try:
-        yield JsonLines(write)
+        yield JsonLines(pipe.write), pipe.hurry
     finally:
         sys.stdout.flush()
         os.dup2(ours, 1)

@@ -77,17 +77,19 @@ async def run_task(
     images: tuple[str, ...] = (),
     form: AnswerForm | None = None,
     late: Callable[[Warned], None] = lambda warned: None,
+    hurry: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run one task and close the conversation. A signal ends it early, with everything flushed.
 
-    `late` hears what went wrong while it was closed.
+    `late` hears what went wrong while it was closed. `hurry` is called at once when a signal comes, also while
+    an event is shown.
     """
     start = StartTurn(prompt, images, form.text_format if form is not None else None)
     outcome = Outcome()
     events: asyncio.Queue[Event | None] = asyncio.Queue()
     pump = asyncio.ensure_future(_pump(conversation, events))
     stop = _Stop(conversation, events)
-    with _signals(stop):
+    with _signals(stop, hurry):
         try:
             await conversation.submit(start)
             if not await _follow(conversation, events, show, outcome, stop, form):
@@ -210,7 +212,7 @@ async def _close(
 
 
 @contextlib.contextmanager
-def _signals(stop: _Stop) -> Iterator[None]:
+def _signals(stop: _Stop, hurry: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     taken: list[tuple[signal.Signals, Any]] = []
 
@@ -223,6 +225,8 @@ def _signals(stop: _Stop) -> Iterator[None]:
             continue
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(number, listen(number))
+            # The loop hears of it by other means, when it is not held up.
+            signal.signal(number, lambda *_: hurry())
             taken.append((number, before))
     try:
         yield

@@ -284,6 +284,23 @@ def test_what_cannot_be_begun_has_a_last_event_too(place: Place, words: list[str
     assert says in done.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_whose_events_nobody_reads(place: Place, number: signal.Signals) -> None:
+    long = command("echo " + "x" * 100_000)
+    with model(respond(long, long), respond(Says("Done."))) as server:
+        child = place.start(server, "exec", "--json", "go")
+        assert child.stdout is not None
+        while not server.requests:
+            time.sleep(0.05)
+        time.sleep(1.0)
+        child.send_signal(number)
+        assert child.wait(20) == 1
+        told, errors = child.communicate()
+    assert "Traceback" not in errors
+    whole = [json.loads(line) for line in told.splitlines(keepends=True) if line.endswith("\n")]
+    assert whole[0]["type"] == "thread.started"
+
+
 def test_a_hang_up_that_is_to_be_ignored_ends_nothing(place: Place) -> None:
     with model(respond(command("sleep 1")), respond(Says("Done."))) as server:
         child = place.start(
