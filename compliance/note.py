@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _ED25519: Final = b"\x01"
 _SIGNATURE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
+_PEM: Final = (b"-----BEGIN PRIVATE KEY-----\n", b"\n-----END PRIVATE KEY-----\n")
+_PKCS8: Final = bytes.fromhex("302e020100300506032b657004220420")  # what stands before the key of RFC 8410
 MOST_SIGNATURES: Final = 64
 
 
@@ -107,7 +109,6 @@ def device_key(path: Path) -> Signer:
     """The key in `path`, made on first use, for its owner's eyes only."""
     try:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
         raise SealError("signing is not installed", "install policy-agent[seal]") from None
     try:
@@ -116,7 +117,7 @@ def device_key(path: Path) -> Signer:
         except FileNotFoundError:
             _write_once(path, _as_file(Ed25519PrivateKey.generate()))
             data = read_regular(path)
-        key = load_pem_private_key(data, None)
+        key = _from_file(data)
     except OSError as error:
         raise SealError(
             f"cannot use the key `{path}`: {error.strerror}", "make it readable for you"
@@ -132,11 +133,10 @@ def is_key_of(data: bytes, verifier: Verifier) -> bool:
     """Whether `data` is the file of the private key of `verifier`, as written. True where that cannot be told."""
     try:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
         return True
     try:
-        key = load_pem_private_key(data, None)
+        key = _from_file(data)
     except (ValueError, TypeError):
         return False
     return (
@@ -147,9 +147,21 @@ def is_key_of(data: bytes, verifier: Verifier) -> bool:
 
 
 def _as_file(key: Ed25519PrivateKey) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    """PKCS #8 in PEM, RFC 8410: by hand, for what reads and writes every kind of key takes 3 MB."""
+    return _PEM[0] + base64.b64encode(_PKCS8 + key.private_bytes_raw()) + _PEM[1]
 
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+def _from_file(data: bytes) -> object:
+    """The key in a file: as it is written here, or in any other form. ValueError and TypeError for what is none."""
+    if data.startswith(_PEM[0]) and data.endswith(_PEM[1]):
+        inner = base64.b64decode(data[len(_PEM[0]) : -len(_PEM[1])], validate=True)
+        if inner.startswith(_PKCS8) and len(inner) == len(_PKCS8) + 32:
+            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+            return Ed25519PrivateKey.from_private_bytes(inner[len(_PKCS8) :])
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    return load_pem_private_key(data, None)
 
 
 def _write_once(path: Path, data: bytes) -> None:
