@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from compliance.segments import Snapshot
 
 FOLLOW_SECONDS = 0.25
+MOST_CHECKPOINTS = 2  # that are told one by one
 MOST_PROOF = 16 * 1024 * 1024  # bytes; a record has 4 MiB at most
 # As they are met: looking, proving, answering an auditor, feeding other systems, keys.
 ORDER = (
@@ -333,8 +334,9 @@ def _trusted(text: str) -> Verifier:
 
 
 def _as_text(log: Snapshot, result: Verification, checked: str) -> list[str]:
+    from compliance.chain import FlawKind
     from compliance.plain import visible
-    from compliance.segments import modes_open_to_others
+    from compliance.segments import NOTES_NAME, modes_open_to_others
 
     records, segments = _count(result.records, "sound record"), _count(len(log.parts), "segment")
     out = [f"{log.folder}: {records}, {segments}, {log.bytes} bytes"]
@@ -349,9 +351,16 @@ def _as_text(log: Snapshot, result: Verification, checked: str) -> list[str]:
     out.append(f"checkpoints: {visible(checked)}")
     out += [f"gap: {visible(gap)}" for gap in result.gaps]
     out += [f"note: `{name}` can be read or written by others" for name in modes_open_to_others(log)]
+    unlike = 0  # an edit shows in each checkpoint after it, too
     for flaw in result.flaws:
+        if flaw.kind is FlawKind.CHECKPOINT and flaw.segment == NOTES_NAME:
+            unlike += 1
+            if unlike > MOST_CHECKPOINTS:
+                continue
         seq = f"record {flaw.seq}" if flaw.seq else "a line"
         out.append(f"broken: {seq} {flaw.kind.value} at {flaw.segment}:{flaw.line}: {visible(flaw.message)}")
+    if unlike > MOST_CHECKPOINTS:
+        out.append(f"broken: {unlike - MOST_CHECKPOINTS} more checkpoints (--format json lists them)")
     if result.intact:
         empty = not result.records
         out.append(

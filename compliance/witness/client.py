@@ -130,7 +130,8 @@ def _ask(request: urllib.request.Request, deadline: float) -> Answer:
             return Answer(error.code, _body(error, deadline))
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise SealError(
-            f"the witness at `{request.host}` does not answer: {error}", "is it running?"
+            f"the witness at `{request.host}` does not answer: {getattr(error, 'reason', error)}",
+            "is it running?",
         ) from error
 
 

@@ -110,6 +110,27 @@ def test_verify_says_how_to_get_checkpoints(home: Path, monkeypatch: pytest.Monk
     assert "checkpoints: none; install policy-agent[seal] to have sessions sign the log\n" in told
 
 
+def test_an_edit_is_not_told_by_every_checkpoint_after_it(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    from compliance.checkpoint import advance
+
+    folder = tmp_path / "audit"
+    for number in range(6):
+        log = AuditLog(folder)
+        log.record(Refused("s", f"c{number}", "no"))
+        log.close()
+        advance(folder)
+    (segment,) = folder.glob("records-*")
+    segment.write_bytes(segment.read_bytes().replace(b'"c0"', b'"c9"'))
+    told = run("verify", home=tmp_path)
+    lines = [line for line in told.stdout.splitlines() if "checkpoints.jsonl" in line or " more " in line]
+    assert told.exit_code == 1
+    assert "broken: record 1 edited" in told.stdout
+    assert (len(lines), lines[-1]) == (3, "broken: 4 more checkpoints (--format json lists them)")
+    whole = json.loads(run("verify", "--format", "json", home=tmp_path).stdout)
+    assert [flaw["segment"] for flaw in whole["flaws"]].count("checkpoints.jsonl") == 6
+
+
 def test_help_lists_every_command_in_the_order_of_use(home: Path) -> None:
     commands = run("--help", home=home).stdout.partition("Commands:\n")[2].split("\n")
     assert [line.split()[0] for line in commands if line] == list(ORDER)
