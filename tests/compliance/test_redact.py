@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -272,19 +271,19 @@ def test_values_of_secret_variables_are_taken_from_an_environment() -> None:
         ),
     ],
 )
-def test_time_grows_with_the_text_only(piece: str) -> None:
-    start = time.perf_counter()
-    Redactor(["some-secret-value"]).text(piece * (200_000 // len(piece)))
-    assert time.perf_counter() - start < 3
+@pytest.mark.timeout(60)  # were it the square of the length, it would take longer
+def test_a_secret_behind_much_that_looks_like_one_is_found(piece: str) -> None:
+    text = Redactor(["some-secret-value"]).text(piece * (200_000 // len(piece)) + "\n\nsome-secret-value")
+    assert "some-secret-value" not in text
 
 
-def test_an_event_of_the_engines_values_is_looked_at_in_time() -> None:
+def test_the_classes_of_the_engines_values_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     part = Part(kind="command", text="git status", decision=Decision.ALLOW)
     verdict = Verdict(decision=Decision.ALLOW, parts=(part,) * 20)
     event = Decided("s", "c", "exec_command", "git status", "/w", verdict)
     redactor = Redactor(["value-of-a-secret"])
     redactor.event(event)
-    start = time.perf_counter()
-    for _ in range(20):
-        redactor.event(event)
-    assert (time.perf_counter() - start) / 20 < 0.002  # classes looked at anew for each value: 0.02
+    looked: list[type] = []
+    monkeypatch.setattr("compliance.redact.values.fields", lambda kind: looked.append(kind) or ())
+    assert redactor.event(event) == event
+    assert looked == []

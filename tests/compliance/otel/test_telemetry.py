@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -250,7 +251,7 @@ def dribbling(connection: socket.socket) -> None:
 def silent(connection: socket.socket) -> None:
     connection.recv(1 << 20)
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-    time.sleep(20)
+    connection.recv(1)  # until the other side ends it
 
 
 def resetting(connection: socket.socket) -> None:
@@ -280,9 +281,7 @@ def test_a_lying_collector_costs_the_data_and_says_so(
         }
         telemetry = started(env)
         tell(telemetry)
-        begun = time.monotonic()
-        telemetry.close()
-        assert time.monotonic() - begun < 10
+        telemetry.close()  # the liar goes on: this ends because nobody listens any more
     assert telemetry.lost == 6 + 7  # events, spans
     assert telemetry.trouble.startswith("telemetry could not be sent (13 spans and events were lost)")
     assert capfd.readouterr() == ("", "")
@@ -342,21 +341,28 @@ def test_one_that_does_not_fit_takes_no_other_with_it() -> None:
 
 @pytest.mark.parametrize(("status", "delay"), [(500, 0), (503, 0), (400, 0), (200, 5), (0, 0)])
 def test_a_bad_collector_delays_nothing_and_prints_nothing(
-    status: int, delay: float, capfd: pytest.CaptureFixture[str]
+    status: int, delay: float, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    speaking: set[int] = set()  # threads that used the network
+
+    def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            speaking.add(threading.get_ident())
+            return real(*args)
+
+        return call
+
+    for name in ("connect", "sendall", "send", "recv_into"):
+        monkeypatch.setattr(socket.socket, name, watched(getattr(socket.socket, name)))
     with collector(status, delay) as server:
         url = server.url if status else "http://127.0.0.1:1"
         telemetry = started({"OTEL_EXPORTER_OTLP_ENDPOINT": url})
-        took = []
         for number in range(3000):  # more than the queue holds
-            start = time.perf_counter()
             telemetry.observe(number, STORY[7])
             telemetry.observe(number, STORY[8])
-            took.append(time.perf_counter() - start)
-        start = time.perf_counter()
         telemetry.close()
-        assert time.perf_counter() - start < 20
-        assert sorted(took)[len(took) // 2] < 0.05
+        assert speaking
+        assert threading.get_ident() not in speaking, "who observes waited for the collector"
         assert telemetry.lost > 3000
         assert "telemetry could not be sent" in telemetry.trouble
         telemetry.observe(1, STORY[0])
@@ -450,10 +456,6 @@ telemetry.close()
 
 
 def test_a_process_ends_though_its_collector_hangs() -> None:
-    with collector(delay=20) as server:
-        start = time.monotonic()
-        ran = subprocess.run(
-            [sys.executable, "-c", HANGS, server.url], capture_output=True, text=True, check=True
-        )
-        assert time.monotonic() - start < 10
+    with liar(silent) as url:
+        ran = subprocess.run([sys.executable, "-c", HANGS, url], capture_output=True, text=True, check=True)
         assert (ran.stdout, ran.stderr) == ("", "")
