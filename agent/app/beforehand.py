@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import NoReturn
 
 from agent.app import approvals, policy
 from agent.app.masking import masking
@@ -60,11 +61,18 @@ class Beforehand:
             finally:
                 log.close()
         except AuditError as error:
-            self._take_back(ids)
-            raise ApprovalError(
-                f"it could not be recorded, so it is not kept: {error}", error.help
-            ) from error
+            self._undo(ids, error)
         return ids
+
+    def _undo(self, ids: tuple[str, ...], error: AuditError) -> NoReturn:
+        try:
+            self._take_back(ids)
+        except ApprovalError as other:
+            raise ApprovalError(
+                f"it is kept, and could neither be recorded ({error}) nor taken back ({other})",
+                f"take it back: {' '.join(f'`agent approvals revoke {id_}`' for id_ in ids)}",
+            ) from error
+        raise ApprovalError(f"it could not be recorded, so it is not kept: {error}", error.help) from error
 
 
 def work_out(settings: Settings, script: str, *, project: bool, in_force: PolicyInForce) -> Beforehand | None:

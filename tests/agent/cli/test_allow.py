@@ -11,6 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.app.beforehand import work_out
+from agent.app.policy import load
+from agent.approvals.store import ApprovalFile
+from agent.config.model import Settings
+from agent.errors import ApprovalError
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 RULES = """
 prefix_rule(pattern = ["echo"], decision = "allow")
@@ -104,6 +110,24 @@ def test_what_cannot_be_recorded_is_not_kept(run: Run, home: Path) -> None:
     assert ran.returncode != 0
     assert "not kept" in ran.stderr
     assert not run("policy", "check", "--", "sometool").stdout.startswith("allow")
+
+
+def test_what_can_neither_be_recorded_nor_taken_back_says_so(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "audit").write_text("in the way")
+    settings = Settings(agent_home=home, cwd=tmp_path, workspace=tmp_path)
+
+    def fails(*_: object) -> None:
+        raise ApprovalError("the disk is full")
+
+    monkeypatch.setattr(ApprovalFile, "_replace", lambda self, before, text: None)
+    monkeypatch.setattr(ApprovalFile, "revoke", fails)
+    found = work_out(settings, "sometool", project=False, in_force=load(settings))
+    assert found is not None
+    with pytest.raises(ApprovalError, match="it is kept, and could neither be recorded") as told:
+        found.keep("ann")
+    assert "agent approvals revoke approved." in told.value.help
 
 
 def test_a_trusted_project_keeps_it_for_itself(run: Run, home: Path, tmp_path: Path) -> None:
