@@ -267,6 +267,9 @@ class LinkEnd(enum.Enum):
     CUT = "cut"  # it was not what it said it is, stood idle, or its command ended
 
 
+BEGINNINGS = (LinkEnd.OPENED, LinkEnd.REFUSED, LinkEnd.FAILED)  # one for each connection; the others end one
+
+
 @frozen
 class Connected(_Event):
     """A command reached another machine through the proxy, or was kept from it."""

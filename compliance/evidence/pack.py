@@ -17,7 +17,9 @@ from compliance.rulebook import RuleBook, RuleCard
 from compliance.soundness import Soundness
 from execpolicy.decision import Decision
 
-_ENFORCING: Final = frozenset({"decisions", "denials", "asks", "least", "privileged", "confinement"})
+_ENFORCING: Final = frozenset(
+    {"decisions", "denials", "asks", "least", "privileged", "confinement", "unreached"}
+)
 
 MOST_IDLE: Final = 10  # rules that are named one by one though they did nothing
 
@@ -177,20 +179,22 @@ def _finding(
     for rule in rules:
         answers.update(rule.use.answers)
     missing = [f"no record of {WANTED[name]}" for name in control.shown_by if not named[name].count]
-    if not rules:
+    about = [card for card in cards.values() if control in named_by(asked, card.controls)]
+    linked = any(card.id in facts.uses.linked for card in about)
+    if not rules and not linked:
         missing.append("no rule that names this control was enforced in the period")
     fired = {(key.id, key.digest) for key in mapped}
     idle = [
         f"rule {card.id} ({card.path}:{card.line}) names this control, and no record shows it enforced"
-        for card in sorted(cards.values(), key=lambda card: (card.id, card.path))
-        if (card.id, card.digest) not in fired and control in named_by(asked, card.controls)
+        for card in sorted(about, key=lambda card: (card.id, card.path))
+        if (card.id, card.digest) not in fired and card.id not in facts.uses.linked
     ]
     missing += idle[:MOST_IDLE]
     if len(idle) > MOST_IDLE:
         missing.append(
             f"{len(idle) - MOST_IDLE} further rules name this control, and no record shows them enforced"
         )
-    whole = len(shown) == len(known) and bool(rules or not _ENFORCING & set(control.shown_by))
+    whole = len(shown) == len(known) and bool(rules or linked or not _ENFORCING & set(control.shown_by))
     if not shown and not rules:
         status = Status.NONE
     elif broken:

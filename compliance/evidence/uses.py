@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from compliance.events import Approved, Decided, Overridden, Reply, Revoked, SessionEnded
+from compliance.events import Approved, Connected, Decided, Overridden, Reply, Revoked, SessionEnded
 from compliance.reading import Seen
 from compliance.reports.base import Recent
 from execpolicy.decision import Certainty, Decision, RuleMatch
@@ -85,6 +85,7 @@ class Uses:
     rules: dict[RuleKey, Use] = field(default_factory=dict)
     openings: dict[Opening, Opened] = field(default_factory=dict)
     standing: list[Standing] = field(default_factory=list)
+    linked: set[str] = field(default_factory=set)  # ids of rules that decided over connections
     left_out: int = 0
     _asked: Recent[tuple[str, str], tuple[RuleKey, ...]] = field(default_factory=Recent)
     _ends: Recent[str, list[Standing]] = field(default_factory=Recent)  # of those that end with their session
@@ -96,6 +97,9 @@ class Uses:
                 self._decided(seen, event, ref)
             case Approved() as event:
                 self._answered(event, ref)
+            case Connected() as event:
+                if len(self.linked) < MOST:
+                    self.linked.update(event.rules)
             case Overridden() as event:
                 key = Opening(event.rule, event.approved_by, event.until, event.ticket, event.origin)
                 self._opened(key, ref)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from compliance.events import Decided, PolicyFile
+from compliance.events import BEGINNINGS, Connected, Decided, PolicyFile
 from compliance.query import program_of
 from compliance.reading import Seen, Spoiled
 from compliance.reports.base import MOST_KEYS, OTHERS, Report, Rows, Table, tally
@@ -34,7 +34,7 @@ class Coverage:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        return ("decided",)
+        return ("decided", "connected")
 
     def feed(self, seen: Seen) -> None:
         policy = seen.scene.policy
@@ -43,6 +43,11 @@ class Coverage:
             for file in policy.files:
                 if len(self._files) < MOST_KEYS:
                     self._files.setdefault((file.path, file.digest), file)
+        if isinstance(seen.event, Connected):
+            if seen.event.outcome in BEGINNINGS:
+                for named in seen.event.rules:
+                    tally(self._fired, named, OTHERS)
+            return
         if not isinstance(seen.event, Decided):
             return
         for rule in {match.rule_id for match in seen.event.verdict.matches}:

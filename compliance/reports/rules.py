@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from compliance.events import Decided
+from compliance.events import BEGINNINGS, Connected, Decided
 from compliance.reading import Seen, Spoiled
 from compliance.reports.base import MOST_KEYS, OTHERS, Report, Table
 from execpolicy.decision import RuleMatch
+
+HOSTS = "(about a host)"
 
 
 @dataclass(slots=True)
@@ -28,10 +30,12 @@ class Rules:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        return ("decided",)
+        return ("decided", "connected")
 
     def feed(self, seen: Seen) -> None:
         event = seen.event
+        if isinstance(event, Connected):
+            self._connected(event, seen.record.time)
         if not isinstance(event, Decided):
             return
         verdict = event.verdict
@@ -55,6 +59,19 @@ class Rules:
 
     def spoil(self, spoiled: Spoiled) -> None:
         pass
+
+    def _connected(self, event: Connected, time: str) -> None:
+        """The record names these rules by their ids only."""
+        if event.outcome not in BEGINNINGS:
+            return
+        for id in event.rules:
+            key = (id, event.decision, "", HOSTS)
+            if key not in self._uses and len(self._uses) >= MOST_KEYS:
+                key = (OTHERS, event.decision, "", "")
+            use = self._uses.setdefault(key, _Use())
+            use.spoke += event.count
+            use.decided += event.count
+            use.last = max(use.last, time)
 
     def _key(self, match: RuleMatch) -> tuple[str, str, str, str]:
         key = (match.rule_id, match.decision.word, match.origin.layer.word, str(match.origin))

@@ -20,9 +20,11 @@ from compliance.errors import RecordError
 from compliance.events import (
     Approved,
     AuditEvent,
+    Connected,
     Decided,
     Gap,
     GapKind,
+    LinkEnd,
     Outcome,
     PolicyFile,
     PolicyLoaded,
@@ -501,3 +503,23 @@ def test_a_line_that_was_changed_is_told_whatever_its_kind(tmp_path: Path, kinds
     path.write_bytes(path.read_bytes().replace(b'"exit_code":0', b'"exit_code":1'))
     (told,) = read(find_logs([tmp_path / "audit"]), Wanted(kinds=kinds))
     assert isinstance(told, Spoiled)
+
+
+def test_rules_about_hosts_are_counted_once_a_connection(tmp_path: Path) -> None:
+    def link(decision: str, outcome: LinkEnd, count: int = 1) -> Connected:
+        told = ("s", "c", "x.org", 443, "https", "", decision, (f"hosts.{decision}",), outcome, "")
+        return Connected(*told, 0, 0, 0.0, count=count)
+
+    events = [link("allow", LinkEnd.OPENED), link("allow", LinkEnd.CLOSED), link("deny", LinkEnd.REFUSED, 3)]
+    assert [row[:6] for row in rows("rules", *events)] == [
+        ("hosts.deny", "deny", "", "(about a host)", 3, 3),
+        ("hosts.allow", "allow", "", "(about a host)", 1, 1),
+    ]
+    path = tmp_path / "n.rules"
+    path.write_text(
+        'network_rule(host = "x.org", decision = "allow", id = "hosts.allow")\n'
+        'network_rule(host = "y.org", decision = "allow", id = "hosts.never")\n'
+    )
+    beside = Beside(book=lambda recorded: of_sources([PolicySource(path, Layer.USER)]))
+    told = {table.name: table.rows for table in report("coverage", *events, beside=beside).tables}
+    assert [row[0] for row in told["rules that never fired"]] == ["hosts.never"]
