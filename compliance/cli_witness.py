@@ -90,7 +90,7 @@ def send_command(
     """
     from compliance.checkpoint import advance, replace_file, signed_checkpoints
     from compliance.segments import snapshot
-    from compliance.witness.client import COSIGNED_NAME, send
+    from compliance.witness.client import COSIGNED_NAME, PATIENT, send
 
     _address(url)
     witness = read_key(key)
@@ -99,7 +99,7 @@ def send_command(
     if signed is None:
         typer.echo(f"nothing is recorded yet in {where}", err=True)
         raise typer.Exit(1)
-    note = send(snapshot(where), signed, url, witness)
+    note = send(snapshot(where), signed, url, witness, PATIENT)
     replace_file(where / COSIGNED_NAME, note.encode())
     typer.echo(note, nl=False)
 

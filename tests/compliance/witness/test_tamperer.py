@@ -21,11 +21,13 @@ from compliance.codec import to_json
 from compliance.events import Refused
 from compliance.log import AuditLog
 from compliance.note import SealError, device_key
-from compliance.segments import Head, pack_head
+from compliance.segments import Head, Snapshot, pack_head
 
 pytest.importorskip("cryptography")
 
+from compliance.checkpoint import advance
 from compliance.cosign import Cosigner
+from compliance.witness import client
 from compliance.witness.memory import Memory
 from compliance.witness.serve import server
 
@@ -162,6 +164,25 @@ def test_an_old_answer_of_the_witness(scene: Scene) -> None:
     finally:
         between.shutdown()
         between.server_close()
+
+
+def test_a_proof_of_growth_ends_with_its_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the length of the log: the clock of the session is looked at while it is read."""
+    fill(scene.log, 3)
+    signed = advance(scene.log)
+    assert signed is not None
+    real, read, late = client.time.monotonic, client.leaves, list[int]()
+
+    def slow(log: Snapshot) -> Iterator[tuple[str, int, bytes]]:
+        late.append(100)
+        yield from read(log)
+
+    monkeypatch.setattr(client, "leaves", slow)
+    monkeypatch.setattr(client.time, "monotonic", lambda: real() + sum(late))
+    why = client.cosign(scene.log, signed, scene.url, scene.key, 50.0)
+    assert "only grew takes too long here" in why
+    monkeypatch.undo()
+    assert client.cosign(scene.log, signed, scene.url, scene.key, 50.0) == ""
 
 
 def test_two_logs_of_one_device(scene: Scene) -> None:
