@@ -370,7 +370,7 @@ class _Signs:
     behind: tuple[tuple[str, tuple[str, ...]], ...]  # what follows a program, and the programs
     dashed: tuple[tuple[str, tuple[str, ...]], ...]  # the same; what follows begins with a dash
     every: Literals  # all of these that stand in the text as it is, and halves of pairs
-    programs: Literals
+    first: Literals  # the same without what follows programs: where none stands, nothing is seen
     reach: int  # the longest of them, or the most characters that one asks for
 
     @staticmethod
@@ -406,7 +406,9 @@ class _Signs:
             tuple(pair for pair in pairs if not pair[0].startswith("-")),
             tuple(pair for pair in pairs if pair[0].startswith("-")),
             every,
-            Literals(name for _, names in pairs for name in names),
+            Literals(
+                [*words, *(needle for needle, _ in long), *(name for _, names in pairs for name in names)]
+            ),
             max(every.longest, low.longest, *(least for _, least in long), 0),
         )
 
@@ -414,7 +416,11 @@ class _Signs:
         return self.always or self.every.within(text) or self.lower.within(lower)
 
     def seen(self, text: str, lower: str) -> bool:
-        if self.always or self.words.within(text) or self.lower.within(lower):
+        if self.always or self.lower.within(lower):
+            return True
+        if not self.first.within(text):
+            return False
+        if self.words.within(text):
             return True
         size = len(text)
         for word, least in self.long:
@@ -422,8 +428,6 @@ class _Signs:
                 break
             if word in text:
                 return True
-        if not self.programs.within(text):
-            return False
         for behind, programs in self.behind:
             if behind in text and _one_of(programs, text):
                 return True
