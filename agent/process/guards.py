@@ -1,4 +1,4 @@
-"""Empty folders that stand while a command runs, so that it cannot make them.
+"""Empty folders, and a few files, that stand while a command runs, so that it cannot make them.
 
 INVARIANT: a guard is removed only by the last run that relies on it, also among several processes:
 removing the folder would lift the mount that lies on it in every other sandbox.
@@ -11,6 +11,8 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
+
+from agent.sandbox.base import GUARD_FILES
 
 _ATTEMPTS = 100
 _MOMENT = 0.005
@@ -32,16 +34,45 @@ def standing(paths: Sequence[str]) -> Iterator[None]:
 
 def _hold(path: str) -> int:
     for _ in range(_ATTEMPTS):
+        text = GUARD_FILES.get(os.path.basename(path))
         with contextlib.suppress(FileExistsError):
-            os.mkdir(path, GUARD_MODE)
+            if text is None:
+                os.mkdir(path, GUARD_MODE)
+            else:
+                _make_file(path, text)
+        kind = os.O_DIRECTORY if text is None else os.O_NONBLOCK
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | kind | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             continue  # another run has just removed it
         if _shared(descriptor) and _same(path, descriptor):
             return descriptor
         os.close(descriptor)
     raise OSError(f"`{path}` cannot be kept free: another program holds it")
+
+
+def _make_file(path: str, text: bytes) -> None:
+    """Whole from the first moment: git reads it whenever somebody asks for anything."""
+    early = f"{path}.{os.getpid()}-{time.monotonic_ns()}"
+    try:
+        _write(early, text)
+        try:
+            os.link(early, path)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links here: a moment in which it is empty
+            _write(path, text)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(early)
+
+
+def _write(path: str, text: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
 
 
 def _shared(descriptor: int) -> bool:
@@ -67,7 +98,11 @@ def _release(path: str, descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # One with write bits is not ours: somebody has made it meanwhile, for himself.
         if not os.fstat(descriptor).st_mode & 0o222 and _same(path, descriptor):
-            os.rmdir(path)
+            text = GUARD_FILES.get(os.path.basename(path))
+            if text is None:
+                os.rmdir(path)
+            elif os.pread(descriptor, len(text) + 1, 0) == text:
+                os.unlink(path)
     except OSError:
         pass  # held by another run, or no longer empty: somebody's own folder now
     finally:

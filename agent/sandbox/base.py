@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from agent.sandbox.spec import Limits, SandboxSpec
 from execpolicy.values import field, frozen
+
+# Guards that are files, by name: a folder would break git there, and this says what holds where there is none.
+GUARD_FILES: Final = {"commondir": b".\n"}
 
 
 @frozen(kw_only=True)
@@ -17,7 +20,7 @@ class Launch:
     env: dict[str, str] = field(default_factory=dict)
     pass_fds: tuple[int, ...] = ()
     handed: tuple[tuple[int, bytes], ...] = ()  # (place in argv for the descriptor's number, what it reads)
-    guards: tuple[str, ...] = ()  # folders made for the run where missing, removed after it while empty
+    guards: tuple[str, ...] = ()  # made for the run where missing, removed after it while nobody changed them
     # Places in argv for two descriptors: the one on which the child's id is told, and the one on which the
     # child waits until its network stands. None: it waits for nothing.
     doorway: tuple[int, int] | None = None

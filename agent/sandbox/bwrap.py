@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from agent.sandbox import seccomp
-from agent.sandbox.base import Launch
+from agent.sandbox.base import GUARD_FILES, Launch
 from agent.sandbox.limits import limited
 from agent.sandbox.mounts import Kind, Survey, survey
 from agent.sandbox.proxied import PROXY_VARIABLES
@@ -88,6 +88,8 @@ def arguments(program: str, seen: Survey, launch: Launch, spec: SandboxSpec) -> 
             case Kind.HIDDEN_FILE:
                 # Bound without device access: opening it fails, whatever the mode says.
                 argv += ["--ro-bind", "/dev/null", mount.path]
+            case Kind.EMPTY if os.path.basename(mount.path) in GUARD_FILES:
+                argv += ["--ro-bind", mount.path, mount.path]
             case Kind.EMPTY:
                 argv += ["--perms", "0555", "--tmpfs", mount.path]
                 closing += ["--remount-ro", mount.path]

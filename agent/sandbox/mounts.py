@@ -12,6 +12,7 @@ import os
 import stat
 
 from agent.errors import SandboxUnavailable
+from agent.sandbox.base import GUARD_FILES
 from agent.sandbox.repositories import linked, repositories
 from agent.sandbox.spec import SandboxSpec
 from execpolicy.decision import SandboxMode
@@ -28,7 +29,7 @@ class Kind(enum.Enum):
 
     WRITABLE = "writable"
     READ_ONLY = "read-only"
-    EMPTY = "empty"  # does not exist: an empty folder that nobody can write stands there
+    EMPTY = "empty"  # does not exist: an empty folder, or a file of `GUARD_FILES`, stands there; nobody can write it
     HIDDEN_FILE = "hidden-file"
     HIDDEN_FOLDER = "hidden-folder"
 
@@ -47,7 +48,7 @@ class Survey:
     """Mounts in the order in which they are made: a deeper one lies over the one it is in."""
 
     mounts: tuple[Mount, ...]
-    guards: tuple[str, ...]  # folders of kind EMPTY
+    guards: tuple[str, ...]  # those of kind EMPTY
     temp: str | None  # where temporary files go; None: only memory
 
     @property
@@ -190,6 +191,8 @@ def _protect(found: dict[str, Kind], path: str, roots: tuple[str, ...]) -> None:
 def _is_guard(path: str) -> bool:
     """A folder that another run made to keep this place, or that a killed one has left."""
     info = os.lstat(path)
+    if os.path.basename(path) in GUARD_FILES:
+        return stat.S_ISREG(info.st_mode) and not info.st_mode & 0o222
     if not stat.S_ISDIR(info.st_mode) or info.st_mode & 0o222:
         return False
     with os.scandir(path) as entries:

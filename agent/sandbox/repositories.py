@@ -8,7 +8,12 @@ import stat
 _POINTER_BYTES = 4096
 _LOOKED_AT = 2000  # entries of folders, so that a large workspace costs a command no more than 2 ms
 _PASSED_BY = ("node_modules", "site-packages", "__pycache__")  # large, and made by programs
-_NESTED = ("config", "hooks", "info")  # what can start programs; commits in a nested repository stay possible
+_NESTED = (
+    "config",
+    "hooks",
+    "info",
+    "commondir",
+)  # what can start programs; commits in a nested repository stay possible
 
 
 def linked(path: str) -> list[str]:

@@ -185,6 +185,8 @@ def test_tmpdir_of_its_own(world: World) -> None:
         "mv lib/deep/.git lib/deep/g && mkdir lib/deep/.git && echo x > lib/deep/.git/config",
         "mv lib/deep lib/d && mkdir -p lib/deep/.git && echo x > lib/deep/.git/config",
         "mkdir -p lib/deep/.git/info && echo x > lib/deep/.git/info/attributes",
+        "echo /elsewhere > lib/deep/.git/commondir",
+        "rm -f lib/deep/.git/commondir && mkdir lib/deep/.git/commondir",
         "echo 'gitdir: /elsewhere' > module/.git",
         "rm -f module/.git && mkdir module/.git",
     ],
@@ -197,6 +199,7 @@ def test_nested_repositories(world: World, twin: World, code: str) -> None:
         (each.ws / "module/.git").write_text("gitdir: ../.git/modules/module\n")
     assert world.confined(code).exit_code != 0
     assert world.confined("cd lib/deep && echo x > f && git add f && git status --short").output == "A  f\n"
+    assert not os.path.lexists(world.ws / "lib/deep/.git/commondir")
     assert twin.bare(code) == 0
 
 
@@ -204,6 +207,7 @@ def test_nested_repositories(world: World, twin: World, code: str) -> None:
     "code",
     [
         'echo x > "$O/lib/deep/.git/hooks/pre-commit"',
+        'echo /elsewhere > "$O/lib/deep/.git/commondir"',
         'git -C "$O/lib/deep" config core.fsmonitor x',
         'mv "$O/lib" "$O/l" && mkdir -p "$O/lib/deep/.git"',
     ],

@@ -23,6 +23,26 @@ def test_made_and_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_guard_that_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "commondir"
+    with standing((str(path),)):
+        assert path.read_bytes() == b".\n"
+        with standing((str(path),)):
+            pass
+        assert path.exists(), "the first run still relies on it"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("text", "mode"), [("../x\n", 0o444), (".\n", 0o644)])
+def test_a_file_of_somebody_stays(tmp_path: Path, text: str, mode: int) -> None:
+    path = tmp_path / "commondir"
+    path.write_text(text)
+    path.chmod(mode)
+    with standing((str(path),)):
+        pass
+    assert path.read_text() == text
+
+
 def test_what_somebody_put_there_stays(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     with standing((str(tmp_path / "theirs"), str(tmp_path / "ours"))):

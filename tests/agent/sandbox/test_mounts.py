@@ -104,6 +104,7 @@ def test_nested_repositories(home: Path) -> None:
     } == {
         "ws/.agent": Kind.EMPTY,
         "ws/.git": Kind.EMPTY,
+        "ws/a/.git/commondir": Kind.EMPTY,
         "ws/a/.git/config": Kind.READ_ONLY,
         "ws/a/.git/hooks": Kind.EMPTY,
         "ws/a/.git/info": Kind.EMPTY,
