@@ -1,7 +1,5 @@
 """Hands over to the command line, and keeps an interrupt quiet until that can tell it in words."""
 
-from __future__ import annotations
-
 # Built into the interpreter: until it is there an interrupt is told by Python, and the module around it takes a while.
 import _signal as signal  # type: ignore[import-not-found]
 import sys
