@@ -185,4 +185,6 @@ def _part(part: Part) -> Iterator[Line]:
     if not rules and part.why:
         yield Line(_flat(part.why), "quiet", " " * 6)
     for unknown in part.unknowns:
+        if not rules and unknown in part.why:
+            continue  # it was just said
         yield Line(f"not known: {_flat(unknown)}", "quiet", " " * 6)

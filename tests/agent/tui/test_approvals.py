@@ -77,6 +77,18 @@ def test_the_card_golden() -> None:
     )
 
 
+def test_what_is_not_known_is_said_once() -> None:
+    known = Part(
+        kind="command",
+        text="make x",
+        decision=Decision.ASK,
+        unknowns=("a file",),
+        why="not known before it runs: a file",
+    )
+    shown = text(replace(REQUEST, verdict=Verdict(decision=Decision.ASK, parts=(known,))))
+    assert "      not known before it runs: a file\n\nverdict: " in shown
+
+
 @pytest.mark.parametrize(
     ("subject", "shown"),
     [
