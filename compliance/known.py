@@ -296,7 +296,7 @@ def _undo(escape: re.Match[str]) -> str:
         case "percent":
             return bytes.fromhex(written.replace("%", "")).decode("utf-8", "replace")
         case "hex":
-            digits = written.replace("\\", "").replace("0x", "").replace("x", "")
+            digits = written.replace("\\x", "").replace("\\", "").replace("0x", "")
             return bytes.fromhex(digits).decode("utf-8", "replace") if len(digits) % 2 == 0 else written
         case "octal":
             return chr(int(written, 8))
