@@ -43,6 +43,13 @@ def is_address(name: str) -> bool:
     return ":" in name or name.rpartition(".")[2].isdigit()
 
 
+def is_loopback(name: str) -> bool:
+    """Whether a canonical name means the machine that looks it up (RFC 6761, 6.3)."""
+    return (
+        name == "::1" or f".{name}".endswith(".localhost") or (is_address(name) and name.startswith("127."))
+    )
+
+
 def _ascii(text: str) -> str:
     if _TWO_MEANINGS.intersection(text):
         raise BadName("has a letter that two standards read as different hosts: write it as `xn--...`")

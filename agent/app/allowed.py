@@ -13,6 +13,7 @@ from agent.network.guard import Guard
 from execpolicy.decision import Decision, Layer
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.policy import Policy
+from execpolicy.hostname import is_loopback
 from execpolicy.lang.hosts import BadHost, read_host
 from execpolicy.lang.lower import parse_rules
 from execpolicy.values import replace
@@ -36,15 +37,15 @@ class _Nobody:
         pass
 
 
+def loopback_of(hosts: Sequence[str]) -> tuple[str, ...]:
+    """Those of `hosts` that mean this machine's own loopback interface. Raises `AgentError`."""
+    return tuple(host for host, _ in map(_read, hosts) if is_loopback(host.removeprefix("*.")))
+
+
 def allowing(hosts: Sequence[str], folder: str) -> BackgroundDoor:
     """A door to `hosts`, each a name, `*.name` or address, with or without a port. Raises `AgentError`."""
     for host in hosts:
-        try:
-            read_host(host)
-        except BadHost as error:
-            raise AgentError(
-                f"{_OPTION} `{host}`: the host {error}", "write HOST, HOST:PORT or *.HOST"
-            ) from None
+        _read(host)
     text = "".join(f'network_rule(host = {json.dumps(host)}, decision = "allow")\n' for host in hosts)
     parsed = parse_rules(text, _OPTION, Layer.SESSION)
     if parsed.diagnostics:
@@ -53,3 +54,10 @@ def allowing(hosts: Sequence[str], folder: str) -> BackgroundDoor:
     context = CheckContext(cwd=folder, workspace=folder)
     rules = _Named(lambda: policy, lambda: context, free=False)
     return BackgroundDoor(lambda resolver: Guard(rules, _Nobody(), resolver, Bounds()))
+
+
+def _read(host: str) -> tuple[str, int | None]:
+    try:
+        return read_host(host)
+    except BadHost as error:
+        raise AgentError(f"{_OPTION} `{host}`: the host {error}", "write HOST, HOST:PORT or *.HOST") from None

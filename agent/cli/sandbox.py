@@ -85,10 +85,16 @@ def sandbox(
 
     settings = Shared(cd=cd, sandbox=mode, add_dir=add_dir).settings(interactive=False)
     spec = session_spec(settings, ())
+    loopback: tuple[str, ...] = ()
+    if allow_host:
+        from agent.app.allowed import loopback_of
+
+        loopback = loopback_of(allow_host)
     spec = replace(
         spec,
         hidden=(*spec.hidden, *(os.path.abspath(path) for path in hide or ())),
         network=_reach(spec, network, allow_host or ()),
+        loopback=loopback,
     )
     launch = Launch(
         argv=tuple(words),

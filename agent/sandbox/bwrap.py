@@ -11,7 +11,7 @@ from agent.sandbox import seccomp
 from agent.sandbox.base import GUARD_FILES, Launch
 from agent.sandbox.limits import limited
 from agent.sandbox.mounts import Kind, Survey, survey
-from agent.sandbox.proxied import PROXY_VARIABLES
+from agent.sandbox.proxied import proxy_variables
 from agent.sandbox.spec import SandboxSpec
 from execpolicy.decision import SandboxMode
 from execpolicy.values import frozen, replace
@@ -146,7 +146,7 @@ class Bubblewrap:
         proxied = spec.network.proxied
         return replace(
             launch,
-            env={**launch.env, **PROXY_VARIABLES} if proxied else launch.env,
+            env={**launch.env, **proxy_variables(spec.loopback)} if proxied else launch.env,
             doorway=(place - 4, place - 2) if proxied else None,
             argv=tuple(argv),
             cwd="/",

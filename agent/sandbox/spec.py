@@ -64,6 +64,9 @@ class SandboxSpec:
     hidden: tuple[str, ...] = ()  # not even readable; keys and key stores are by default
     readable: tuple[str, ...] = ()  # what of the defaults stays readable
     network: Network = Network.NONE
+    loopback: tuple[
+        str, ...
+    ] = ()  # hosts of the user's loopback that rules name: the proxy is asked for them
     exclude_slash_tmp: bool = False  # /tmp and /var/tmp are not writable
     exclude_tmpdir: bool = False  # nor is what TMPDIR names
     limits: Limits = field(default_factory=Limits)

@@ -91,7 +91,8 @@ class Gate:
         if self._reach is None or self._reach[0] is not policy:
             self._reach = policy, reach(policy, self._session.network)
         found = self._reach[1]
-        return confined(replace(self._session, network=found.usual), verdict, found.most)
+        session = replace(self._session, network=found.usual, loopback=found.loopback)
+        return confined(session, verdict, found.most)
 
     def under(self, policy: Policy, tool: str, request: Request) -> Verdict:
         """The verdict that `policy` would give."""

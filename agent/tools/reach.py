@@ -5,6 +5,7 @@ from __future__ import annotations
 from agent.sandbox.spec import Network
 from execpolicy.decision import Decision
 from execpolicy.engine.policy import Policy
+from execpolicy.hostname import is_loopback
 from execpolicy.lang.rules import Mode
 from execpolicy.values import frozen
 
@@ -15,6 +16,7 @@ class Reach:
 
     usual: Network
     most: Network
+    loopback: tuple[str, ...] = ()  # hosts of the user's loopback that rules do not deny
 
 
 def reach(policy: Policy, session: Network) -> Reach:
@@ -22,10 +24,21 @@ def reach(policy: Policy, session: Network) -> Reach:
 
     INVARIANT: a rule that asks about a host, or denies one, holds also where the network is allowed.
     """
-    rules = [policy.rules[number] for numbers in policy.index.hosts.values() for number in numbers]
-    decisions = [rule.meta.decision for rule in rules if rule.meta.mode is Mode.ENFORCE]
+    found = [
+        (host, policy.rules[number].meta)
+        for host, numbers in policy.index.hosts.items()
+        for number in numbers
+    ]
+    decisions = [meta.decision for _, meta in found if meta.mode is Mode.ENFORCE]
+    loopback = tuple(
+        dict.fromkeys(
+            host
+            for host, meta in found
+            if meta.decision is not Decision.DENY and is_loopback(host.removeprefix("*."))
+        )
+    )
     strict = any(decision is not Decision.ALLOW for decision in decisions)
     most = Network.FILTERED if strict else Network.FULL
     if session is Network.FULL:
-        return Reach(most, most)
-    return Reach(Network.NAMED if decisions else session, most)
+        return Reach(most, most, loopback)
+    return Reach(Network.NAMED if decisions else session, most, loopback)

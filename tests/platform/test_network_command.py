@@ -55,7 +55,8 @@ def get(*addresses: str) -> tuple[str, ...]:
 
 
 def test_a_host_that_is_named(tmp_path: Path, port: int) -> None:
-    done = agent(tmp_path, "--allow-host", f"127.0.0.1:{port}", *get(f"http://127.0.0.1:{port}/"))
+    plain = ("--", "curl", "-sS", f"http://127.0.0.1:{port}/")
+    done = agent(tmp_path, "--allow-host", f"127.0.0.1:{port}", *plain)
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")
     socks = ("-x", f"socks5h://127.0.0.1:{PORT}", f"http://127.0.0.1:{port}/")
     done = agent(tmp_path, "--allow-host", "other.test", "--allow-host", "127.0.0.1", *get(*socks))

@@ -83,3 +83,17 @@ def test_what_a_command_gets(text: str, session: Network, script: str, owner: bo
 def test_only_the_whole_network_is_true() -> None:
     assert [kind for kind in Network if kind] == [FULL]
     assert [kind for kind in Network if kind.proxied] == [NAMED, FILTERED]
+
+
+@pytest.mark.parametrize(
+    ("text", "loopback"),
+    [
+        ('network_rule(host="127.0.0.1", port=8080, decision="allow")', ("127.0.0.1",)),
+        ('network_rule(host="localhost", decision="ask")', ("localhost",)),
+        ('network_rule(host="0x7f.1", decision="allow")', ("127.0.0.1",)),
+        ('network_rule(host="localhost", decision="deny")', ()),
+        ('network_rule(host="example.com", decision="allow")', ()),
+    ],
+)
+def test_loopback_that_rules_name(text: str, loopback: tuple[str, ...]) -> None:
+    assert reach(rules(text), Network.NONE).loopback == loopback
