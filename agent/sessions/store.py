@@ -264,7 +264,7 @@ class SessionStore:
             LEFT JOIN events AS last ON last.thread_id = threads.id
                  AND last.seq = (SELECT max(seq) FROM events WHERE thread_id = threads.id)
             WHERE deleted_at IS NULL AND ({where})
-            ORDER BY coalesce(last.id, born_after) DESC, threads.id DESC LIMIT ?2
+            ORDER BY coalesce(last.id, born_after) DESC, threads.rowid DESC LIMIT ?2
         """  # noqa: S608 - `where` is one of the constant texts above
         with self._reading():
             rows = self._connection.execute(query, (argument, limit)).fetchall()
