@@ -1,7 +1,7 @@
 """Hands over to the command line, and keeps an interrupt quiet until that can tell it in words."""
 
 # Built into the interpreter: until it is there an interrupt is told by Python, and the module around it takes a while.
-import _signal as signal  # type: ignore[import-not-found]
+import _signal as signal  # type: ignore[import-not-found]  # the type stubs know only the module around it
 import sys
 
 

@@ -26,7 +26,7 @@ from measure import table
 from compliance.checkpoint import Roots
 from compliance.events import Asked, CommandRead, Decided, LookedUp, Outcome, Ran, Refused
 from compliance.log import AuditLog
-from compliance.otel.telemetry import telemetry_from_environment
+from compliance.otel.telemetry import Telemetry, telemetry_from_environment
 from compliance.query import Filter, entries
 from compliance.redact import Redactor
 from compliance.segments import snapshot, verify
@@ -200,9 +200,9 @@ def export() -> None:
         if telemetry is None:
             return
 
-        def one(telemetry: object = telemetry) -> None:
-            telemetry.observe(1, decision)  # type: ignore[attr-defined]
-            telemetry.observe(2, end)  # type: ignore[attr-defined]
+        def one(telemetry: Telemetry = telemetry) -> None:
+            telemetry.observe(1, decision)
+            telemetry.observe(2, end)
 
         times[f"decision and outcome, {name}"] = each(100, one)
         telemetry.close()

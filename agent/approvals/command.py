@@ -14,6 +14,7 @@ from typing import Final
 
 from agent.approvals.answers import MOST_ANSWER, Review, encoded, read_answer
 from agent.errors import ConfigError
+from agent.process.pipes import let_go
 from agent.protocol.approvals import ApprovalRequest
 from execpolicy.engine.words import inside
 
@@ -105,8 +106,7 @@ class CommandReviewer:
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            # `wait` waits for the pipes too, and they may stay full, or open in what left the group.
-            process._transport.close()  # type: ignore[attr-defined]
+            let_go(process)  # of pipes that stay full, or open in what left the group
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE_SECONDS):
                     await process.wait()

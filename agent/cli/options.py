@@ -325,6 +325,7 @@ def expanded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     call.__doc__ = function.__doc__
     call.__name__ = function.__name__
+    # PEP 362 gives every callable this attribute; the type of a function does not have it.
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {}
     return call

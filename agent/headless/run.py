@@ -223,6 +223,7 @@ def _signals(stop: _Stop, hurry: Callable[[], None]) -> Iterator[None]:
         before = signal.getsignal(number)
         if before is signal.SIG_IGN and number is signal.SIGHUP:  # started to outlive its terminal
             continue
+        # Not every loop can (Windows has none), and only that of the main thread may.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(number, listen(number))
             # The loop hears of it by other means, when it is not held up.

@@ -31,15 +31,15 @@ class SystemResolver:
 
     async def resolve(self, host: str) -> Sequence[str]:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _look_up, host)
-        return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+        return await loop.run_in_executor(self._threads, _look_up, host)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _look_up(host: str) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
-    return socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)  # type: ignore[return-value]
+def _look_up(host: str) -> tuple[str, ...]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 @frozen

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agent.config.servers import McpServer
+from agent.process.pipes import let_go
 from agent.protocol.items import JsonObject
 
 if TYPE_CHECKING:
@@ -339,7 +340,7 @@ class McpConnection:
                     for task in tasks:
                         task.cancel()
                     await asyncio.wait(tasks, timeout=_GRACE)
-                    process._transport.close()  # type: ignore[attr-defined]  # else when the loop is gone
+                    let_go(process)
 
 
 @contextlib.asynccontextmanager

@@ -200,6 +200,7 @@ class Terminal:
             (signal.SIGHUP, self._end),
         )
         for number, handler in handlers:
+            # Not every loop can (Windows has none), and only that of the main thread may.
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, handler)
                 taken.append(number)

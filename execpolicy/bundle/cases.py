@@ -18,7 +18,7 @@ from execpolicy.lang.rules import Rule
 from execpolicy.source import SourceText, Span
 from execpolicy.values import replace
 
-WORKSPACE: Final = "/home/user/work/project"
+WORKSPACE: Final = "/home/user/project"
 # Cases say the same on every machine: nothing is looked up, and no fact is known that a case does not give.
 CONTEXT: Final = CheckContext(
     cwd=WORKSPACE,

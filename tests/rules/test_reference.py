@@ -18,7 +18,7 @@ from execpolicy.engine.context import CheckContext
 from execpolicy.engine.policy import Policy
 
 RULES = Path(__file__).parents[2] / "rules"
-WORKSPACE = "/home/user/work/project"
+WORKSPACE = "/home/user/project"
 CONTEXT = CheckContext(
     cwd=WORKSPACE,
     workspace=WORKSPACE,

@@ -19,7 +19,7 @@ from execpolicy.lang.rules import NetworkRule, PathRule, ToolRule
 RULES = Path(__file__).parents[2] / "rules"
 BUNDLES = sorted(path.parent.name for path in RULES.glob("*/manifest.yaml"))
 PROFILES = sorted(path.stem for path in (RULES / "profiles").glob("*.yaml"))
-WORKSPACE = "/home/user/work/project"
+WORKSPACE = "/home/user/project"
 CONTEXT = CheckContext(
     cwd=WORKSPACE,
     workspace=WORKSPACE,

@@ -160,7 +160,7 @@ async def test_a_command_that_is_gone_leaves_it_to_a_person(tmp_path: Path) -> N
 
 
 def test_a_reviewer_that_the_reviewed_could_write_is_refused(tmp_path: Path) -> None:
-    work, safe = tmp_path / "work", tmp_path / "safe"
+    work, safe = tmp_path / "project", tmp_path / "safe"
     for folder in (work, safe):
         folder.mkdir()
         (folder / "review.sh").write_text("#!/bin/sh\n")
@@ -174,10 +174,10 @@ def test_a_reviewer_that_the_reviewed_could_write_is_refused(tmp_path: Path) -> 
     assert found("./review.sh --strict x") == (f"{safe}/review.sh", "--strict", "x")
     for bad in (
         f"{work}/review.sh",
-        "../work/review.sh",
+        "../project/review.sh",
         "./link.sh",
         f"sh {work}/review.sh",
-        "sh ../work/review.sh",
+        "sh ../project/review.sh",
         "sh link.sh",
     ):
         with pytest.raises(ConfigError, match="may write"):

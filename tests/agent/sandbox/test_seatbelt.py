@@ -231,8 +231,8 @@ def test_what_lies_in_a_hidden_folder() -> None:
         mounts=(
             Mount("/h", Kind.HIDDEN_FOLDER),
             Mount("/h/open", Kind.READ_ONLY),
-            Mount("/h/work", Kind.WRITABLE),
-            Mount("/h/work/key", Kind.HIDDEN_FILE),
+            Mount("/h/mine", Kind.WRITABLE),
+            Mount("/h/mine/key", Kind.HIDDEN_FILE),
         ),
         guards=(),
         temp=None,
@@ -240,11 +240,11 @@ def test_what_lies_in_a_hidden_folder() -> None:
     text = profile(seen, spec(False))
     reads = {
         path: allowed(text, "file-read-data", path)
-        for path in ("/h/x", "/h/open/x", "/h/work/x", "/h/work/key")
+        for path in ("/h/x", "/h/open/x", "/h/mine/x", "/h/mine/key")
     }
-    assert reads == {"/h/x": False, "/h/open/x": True, "/h/work/x": True, "/h/work/key": False}
+    assert reads == {"/h/x": False, "/h/open/x": True, "/h/mine/x": True, "/h/mine/key": False}
     assert not allowed(text, "file-write-data", "/h/open/x")
-    assert allowed(text, "file-write-data", "/h/work/x")
+    assert allowed(text, "file-write-data", "/h/mine/x")
 
 
 @pytest.mark.parametrize("name", [".git", "a.b c", "x^y]z", "q'\"\\r", "\u00fc(1)+*?{2}$|"])
