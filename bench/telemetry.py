@@ -30,7 +30,7 @@ from execpolicy.decision import Decision
 
 ROUNDS = 9
 CALLS = 200
-PAUSE = 0.0002  # a call does not follow the next without a pause: a model is asked in between
+PAUSE = 0.01  # the least between two calls: a command is started and a model is asked
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -39,6 +39,8 @@ FLUSH_SECONDS: Final = 2.0
 MOST_WAITING: Final = 8192  # heard and not yet told
 MOST_OPEN: Final = 4096
 MOST_JUDGED: Final = 64
+# What is heard is told a little later: at once it would be told while the same call still goes on.
+REST_SECONDS: Final = 0.02
 # Python hands over between threads after 5 ms; then a decision would wait for that long while we encode.
 SWITCH_SECONDS: Final = 0.0005
 _BROKEN: Final = (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError)
@@ -98,6 +100,7 @@ class Telemetry:
         self._judged: dict[tuple[str, str], float] = {}
         self._waiting: deque[_Told] = deque()
         self._wake = threading.Event()
+        self._ends = threading.Event()
         self._closing = False
         self._dropped = 0
         self._fault = ""
@@ -177,6 +180,7 @@ class Telemetry:
         now = time.time_ns()
         self._waiting.append(lambda story: story.end(now))
         self._closing = True
+        self._ends.set()
         self._wake.set()
         self._thread.join(FLUSH_SECONDS)
         left = max(end - time.monotonic(), 0.0)
@@ -235,6 +239,7 @@ class Telemetry:
         self._pipeline = pipeline
         while True:
             self._wake.wait()
+            self._ends.wait(REST_SECONDS)
             self._wake.clear()
             closing = self._closing
             while self._waiting:
