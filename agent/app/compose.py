@@ -457,7 +457,11 @@ def _sandboxes(settings: Settings) -> Callable[[SandboxMode], Sandbox]:
                 f"the owner of this machine lets nothing run in the mode {mode.value}",
                 "run it inside the sandbox, or by hand",
             )
-        return select(mode, untrusted=(str(settings.workspace),), fallback=settings.sandbox_fallback)
+        return select(
+            mode,
+            untrusted=(str(settings.workspace), *map(str, settings.writable)),
+            fallback=settings.sandbox_fallback,
+        )
 
     return cache(pick)
 

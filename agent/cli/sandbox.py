@@ -101,7 +101,9 @@ def sandbox(
         cwd=str(settings.cwd),
         env=child_environment(os.environ, allowed=frozenset(keep_env or ())),
     )
-    found = select(spec.mode, untrusted=(spec.workspace,), fallback=fallback or settings.sandbox_fallback)
+    found = select(
+        spec.mode, untrusted=(spec.workspace, *spec.writable), fallback=fallback or settings.sandbox_fallback
+    )
     for line in weaknesses(found):
         typer.echo(f"agent: weaker sandbox, {found.name}: {line}", err=True)
     wrapped = found.wrap(launch, spec)

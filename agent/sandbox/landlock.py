@@ -231,12 +231,10 @@ class Landlock:
 def fallback(home: str, machine: str, secrets: tuple[str, ...], untrusted: tuple[str, ...]) -> Landlock:
     """The back end with this program's own interpreter. Raises SandboxUnavailable where it cannot be trusted."""
     python = os.path.realpath(sys.executable)
-    if any(
-        python.startswith(os.path.realpath(folder).rstrip("/") + "/") for folder in untrusted if folder != "/"
-    ):
+    if any(python.startswith(os.path.realpath(folder).rstrip("/") + "/") for folder in untrusted):
         raise SandboxUnavailable(
-            f"the interpreter `{python}` lies in the workspace: a command could replace it",
-            help="install the agent with an interpreter outside of the workspace",
+            f"the interpreter `{python}` lies where commands may write: one could replace it",
+            help="install the agent with an interpreter outside of the workspace and of temporary folders",
         )
     return Landlock(python, machine, home, secrets)
 

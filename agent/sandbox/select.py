@@ -30,20 +30,21 @@ def select(
 ) -> Sandbox:
     """The sandbox for `mode`. Full access is the one mode without any.
 
-    A program found below a folder of `untrusted` (the workspace) is not taken. `fallback` names the weaker
-    sandbox that may be used where the strong one cannot be built. Raises SandboxUnavailable
-    where this machine cannot confine a command: nothing ever runs unconfined because of that.
+    A program found below a folder of `untrusted` (the workspace, what is writable beside it) or of temporary files is
+    not taken. `fallback` names the weaker sandbox that may be used where the strong one cannot be built. Raises
+    SandboxUnavailable where this machine cannot confine a command: nothing ever runs unconfined because of that.
     """
     if mode is SandboxMode.FULL_ACCESS:
         return Unconfined()
-    lookup = which or _trusted(untrusted)
+    unfit = writable_by_commands(untrusted)
+    lookup = which or (lambda program: find(program, os.environ.get("PATH", os.defpath), unfit))
     folder = home or os.path.expanduser("~")
     if platform.startswith("linux"):
         bubblewrap = Bubblewrap(lookup("bwrap"), machine.machine(), folder, default_hidden(folder))
         trouble = bubblewrap.trouble()
         if trouble is None:
             return bubblewrap
-        return _weaker(trouble, fallback, folder, untrusted)
+        return _weaker(trouble, fallback, folder, unfit)
     if platform == "darwin":
         program = SANDBOX_EXEC if which is None and os.access(SANDBOX_EXEC, os.X_OK) else None
         seatbelt = Seatbelt(which("sandbox-exec") if which else program, folder, default_hidden(folder))
@@ -87,6 +88,8 @@ def weaknesses(sandbox: Sandbox) -> tuple[str, ...]:
     return found
 
 
-def _trusted(untrusted: tuple[str, ...]) -> Which:
-    bad = [folder for folder in (*untrusted, tempfile.gettempdir(), "/tmp", "/var/tmp") if folder != "/"]
-    return lambda program: find(program, os.environ.get("PATH", os.defpath), bad)
+def writable_by_commands(untrusted: tuple[str, ...]) -> tuple[str, ...]:
+    """Where no program of a sandbox may lie: `untrusted`, and what every command may write."""
+    return tuple(
+        folder for folder in (*untrusted, tempfile.gettempdir(), "/tmp", "/var/tmp") if folder != "/"
+    )

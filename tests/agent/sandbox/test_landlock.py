@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,28 @@ def test_an_older_kernel_has_more_to_say(monkeypatch: pytest.MonkeyPatch) -> Non
     new = weak.weaker
     monkeypatch.setattr(landlock, "version", lambda: 4)
     assert set(weak.weaker) - set(new) == {"a command can send signals to other programs of the user"}
+
+
+@pytest.mark.parametrize("where", ["temporary", "added"])
+def test_an_interpreter_that_commands_can_write_is_not_trusted(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever picks the weaker sandbox gets none whose program the last command may have replaced."""
+    python = tmp_path / "bin" / "python3"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path if where == "temporary" else tmp_path / "other"))
+    added = (str(tmp_path),) if where == "added" else ()
+    with pytest.raises(SandboxUnavailable, match="where commands may write"):
+        select.select(
+            SandboxMode.WORKSPACE_WRITE,
+            platform="linux",
+            which=lambda _: None,
+            untrusted=("/somewhere/else", *added),
+            fallback="landlock",
+        )
 
 
 def test_an_interpreter_in_the_workspace_is_not_trusted() -> None:
