@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -35,13 +36,13 @@ class BackgroundDoor:
         loop, self._loop = self._loop, None
         if loop is None or self._thread is None:
             return
-        try:
+        # Nothing of the command is left to be served: what does not end now ends with the program.
+        with contextlib.suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(self._end(), loop).result(_SECONDS)
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            self._thread.join(_SECONDS)
-            if not self._thread.is_alive():
-                loop.close()
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join(_SECONDS)
+        if not self._thread.is_alive():
+            loop.close()
 
     def news(self) -> tuple[str, ...]:
         return self._door.news()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from agent.network.base import (
     Bounds,
@@ -55,14 +54,11 @@ class Guard:
         witness: Witness,
         resolver: Resolver,
         bounds: Bounds,
-        told: Callable[[], None] = lambda: None,
     ) -> None:
-        """`told` is called when there is something new in `notes`."""
         self.bounds = bounds
         self._judge = judge
         self._witness = witness
         self._resolver = resolver
-        self._told = told
         self._asked: dict[tuple[str, int], asyncio.Task[Ruling]] = {}
         self._flows: set[Flow] = set()
         self._refused: dict[tuple[Target, str], Connection] = {}
@@ -100,10 +96,14 @@ class Guard:
         try:
             name = canonical(host)
         except BadName as error:
-            return self._note(Refusal(text=f"`{_shown(host)}` refused: the host {error}"))
+            return self._unfit(Target(host=_shown(host), port=port, protocol=protocol), f"the host {error}")
         if not 0 < port < 65536:
-            return self._note(Refusal(text=f"{name} refused: {port} is no port"))
+            return self._unfit(Target(host=name, port=port, protocol=protocol), f"{port} is no port")
         return Target(host=name, port=port, protocol=protocol)
+
+    def _unfit(self, target: Target, why: str) -> Refusal:
+        """What no rule can be about: refused, and recorded as every refusal is."""
+        return self.refuse(target, Ruling(decision=Decision.DENY, reason=why), why)
 
     async def allows(self, target: Target) -> Ruling | Refusal:
         """The ruling that lets `target` pass. A person is asked once about a host and port."""
@@ -210,7 +210,6 @@ class Guard:
         """Tell the person and the model."""
         if self._noted < _NOTES:
             self._notes.append(text)
-            self._told()
         elif self._noted == _NOTES:
             self._notes.append("more connections were refused than are told here")
         self._noted += 1

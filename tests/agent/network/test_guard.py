@@ -174,3 +174,21 @@ async def test_a_flood_of_refusals_ends_it(net: Any) -> None:
     assert isinstance(await net.guard.connect("ok.test", port, "http"), Refusal)
     assert len(net.guard.news()) <= 22
     await net.end()
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "why"),
+    [("a b", 80, "the host"), ("", 80, "the host"), ("1.2.3.4.5", 80, "the host"), ("ok.test", 0, "no port")],
+)
+async def test_what_names_no_host_is_refused_and_recorded(net: Any, host: str, port: int, why: str) -> None:
+    await net.start()
+    found = await net.guard.connect(host, port, "http")
+    assert isinstance(found, Refusal)
+    assert why in found.text
+    assert [(one.outcome.value, one.target.port) for one in net.witness.seen] == [("refused", port)]
+    assert why in net.witness.seen[0].why
+    net.witness.broken = True
+    found = await net.guard.connect(host, port, "https")
+    assert isinstance(found, Refusal)
+    assert "cannot be recorded" in found.text
+    await net.end()
