@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import cast
 
 from agent.config.asking import Ask
 from agent.network.base import Bounds, Connection, Outcome, Ruling, Target, Unrecorded
@@ -16,7 +15,6 @@ from agent.network.guard import Guard
 from agent.network.rooms import Rooms
 from agent.protocol.approvals import NETWORK, Answer
 from agent.protocol.events import NetworkUsed
-from agent.protocol.items import JsonObject
 from agent.protocol.verdicts import reason, way_out
 from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools.approval import Answered, ApprovalDesk, Unanswered
@@ -27,7 +25,6 @@ from compliance import events as audit
 from compliance.errors import AuditError
 from compliance.sink import AuditSink
 from execpolicy.decision import Decision, Verdict
-from execpolicy.engine import explain
 from execpolicy.engine.check import check_host
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.judge import names_exactly
@@ -126,12 +123,10 @@ class AskedRules(Rules):
             arguments={"host": target.host, "port": target.port, "protocol": target.protocol},
             reason="a command that runs wants to connect, and waits",
         )
-        judgement = Judgement(
+        judgement = Judgement.of(
             verdict,
-            tuple(explain.lines(verdict)),
-            cast("JsonObject", explain.to_json(verdict)),
             self._spec,
-            kinds=frozenset({Ask.NETWORK}),
+            frozenset({Ask.NETWORK}),
             person_only=for_a_person(self._policy(), verdict),
         )
         try:

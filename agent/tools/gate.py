@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from typing import assert_never, cast
+from typing import assert_never
 
 from agent.config.asking import AskPolicy, Mode
 from agent.protocol.items import JsonObject
@@ -24,7 +24,6 @@ from agent.tools.base import (
 from agent.tools.judgement import Judgement, Owner, confined
 from agent.tools.reach import Reach, reach
 from execpolicy.decision import Confinement, Decision, NetworkAccess, Part, SandboxMode, Scope, Verdict
-from execpolicy.engine import explain
 from execpolicy.engine.check import check_facts, check_files, check_host, check_tool
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.fold import stricter
@@ -76,12 +75,10 @@ class Gate:
             policy = self.policy
             verdict = self.under(policy, tool, request)
             spec = self._confined(policy, verdict)
-            return Judgement(
+            return Judgement.of(
                 verdict,
-                tuple(explain.lines(verdict)),
-                cast("JsonObject", explain.to_json(verdict)),
                 spec if self._owner.network else replace(spec, network=Network.NONE),
-                kinds=asks.kinds_of(request, verdict),
+                asks.kinds_of(request, verdict),
                 person_only=asks.for_a_person(policy, verdict),
             )
         except Exception as error:  # noqa: BLE001 - fail closed: a fault of the analysis is a refusal

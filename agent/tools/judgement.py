@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, assert_never
+from typing import Protocol, assert_never, cast
 
 from agent.config.asking import Ask, AskPolicy
 from agent.protocol.items import JsonObject
@@ -10,6 +10,7 @@ from agent.sandbox.spec import Network, SandboxSpec
 from agent.tools.base import Request
 from compliance.events import Asked, CommandRead, LookedUp, Situated
 from execpolicy.decision import NetworkAccess, SandboxMode, Verdict
+from execpolicy.engine import explain
 from execpolicy.engine.context import FactValue
 from execpolicy.values import frozen, replace
 
@@ -42,6 +43,13 @@ class Judgement:
     basis: Basis | None = None
     kinds: frozenset[Ask] = frozenset()  # what an ask is about
     person_only: bool = False  # a rule says that a person answers
+
+    @staticmethod
+    def of(verdict: Verdict, spec: SandboxSpec, kinds: frozenset[Ask], *, person_only: bool) -> Judgement:
+        """`verdict`, told."""
+        details = cast("JsonObject", explain.to_json(verdict))
+        lines = tuple(explain.lines(verdict))
+        return Judgement(verdict, lines, details, spec, kinds=kinds, person_only=person_only)
 
 
 class Judge(Protocol):
