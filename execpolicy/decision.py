@@ -122,6 +122,9 @@ class RuleMatch:
     opened: Opening | None = None
 
 
+PASSES_ON = "passes on another command, which is judged by itself"  # why no rule needs to speak about a part
+
+
 @frozen(kw_only=True)
 class Part:
     """One command, file access, host or tool call of what was judged."""

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from agent.config.asking import Ask
 from agent.tools.base import CallServer, ChangeFiles, FeedProgram, Request, RunScript, UseTool
-from execpolicy.decision import Decision, Layer, Part, Reviewer, SandboxMode, Verdict
+from execpolicy.decision import PASSES_ON, Decision, Layer, Part, Reviewer, SandboxMode, Verdict
 from execpolicy.engine.policy import Policy
 from execpolicy.values import replace
 
@@ -15,11 +15,10 @@ def untrusted(request: Request, verdict: Verdict) -> Verdict:
     """An allow that no rule spoke becomes an ask. Reading, and what only passes another command on, needs no rule."""
     if verdict.decision is not Decision.ALLOW or isinstance(request, UseTool):
         return verdict
-    passed_on = {name for part in verdict.parts for name in part.via}
     parts = tuple(
         part
         if part.kind == "read"
-        or part.text.partition(" ")[0].rpartition("/")[2] in passed_on
+        or part.why == PASSES_ON
         or any(match.enforced and match.decision is Decision.ALLOW for match in part.matches)
         else replace(part, decision=Decision.ASK, why="approval_policy is `untrusted`, and no rule allows it")
         for part in verdict.parts

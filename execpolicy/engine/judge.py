@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from execpolicy.decision import Certainty, Decision, Layer, Part, SandboxMode, Verdict
+from execpolicy.decision import PASSES_ON, Certainty, Decision, Layer, Part, SandboxMode, Verdict
 from execpolicy.engine.conditions import holds
 from execpolicy.engine.context import CheckContext
 from execpolicy.engine.fold import Judged, fold
@@ -126,7 +126,7 @@ def _command(policy: Policy, view: CommandView) -> Judged:
             decision = max(decision, Decision.ASK)
             why = why or _no_rule(view)
     elif said is None:
-        why = "passes on another command, which is judged by itself"
+        why = PASSES_ON
     unknowns, unread = _unread(policy, view, speech)
     if unread > decision or (unread is decision and not speech.counting):
         why = f"not known before it runs: {unknowns[0]}" if unknowns else why

@@ -45,6 +45,11 @@ def script(text: str, **about: Any) -> RunScript:
     [
         pytest.param(script("ls"), "exec_command", Decision.ALLOW, id="a-rule-allows"),
         pytest.param(script("timeout 5 ls"), "exec_command", Decision.ALLOW, id="only-passed-on"),
+        pytest.param(script("env ls; env"), "exec_command", Decision.ASK, id="alone-beside-passed-on"),
+        pytest.param(
+            script("docker exec c ls; docker run x"), "exec_command", Decision.ASK, id="another-of-it"
+        ),
+        pytest.param(script("sudo ls"), "exec_command", Decision.ASK, id="passed-on-with-more-power"),
         pytest.param(script("cat x | ls"), "exec_command", Decision.ASK, id="one-by-silence"),
         pytest.param(script("X=1"), "exec_command", Decision.ASK, id="no-rule-at-all"),
         pytest.param(script("ls > out"), "exec_command", Decision.ASK, id="writes-by-silence"),
