@@ -239,10 +239,12 @@ class Redactor:
             if one.end - one.start < 4096
         }
         if not told and not any(found.values()):
-            self._remember_clear(strings)
+            # What holds nothing in a call of one tool may hold something in a call of another.
+            self._remember_clear([text for text in strings if tool is None or text not in suspects])
             return value
         for text in strings:
-            found[text] += [one for one in _occurrences(text, told) if one not in found[text]]
+            seen = set(found[text])
+            found[text] += [one for one in _occurrences(text, told) if one not in seen]
             if len(text) >= LEAST_PIECE:  # a word that is a piece of a secret
                 found[text] += [Found(0, len(text), kind) for secret, kind in told.items() if text in secret]
         for secret, kind in told.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -38,6 +39,7 @@ _QUOTED: Final = {
     "\\'": re.compile(r"[^'\\]*"),
 }
 _HEREDOC: Final = re.compile(r"<<-?[ \t]*(?P<q>[\"']?)(?P<end>\w+)(?P=q)[^\n]*\n")
+_LONE_WORD: Final = re.compile(r"^[ \t]*+(?P<word>\w++)[ \t]*+$", re.MULTILINE)
 _PATCHED: Final = re.compile(
     r"^(?:\*\*\* (?:Add|Update|Delete) File: |\*\*\* Move to: |\+\+\+ (?:b/)?|--- (?:a/)?)(?P<path>[^\t\r\n]+)",
     re.MULTILINE,
@@ -197,9 +199,8 @@ class Masks:
             return
         commands = self._commands(text)
         for mask in wanted:
-            for facts in commands:
-                for secret in _secrets(mask, facts.argv):
-                    yield from _everywhere(text, secret, mask.id)
+            for secret in {one for facts in commands for one in _secrets(mask, facts.argv)}:
+                yield from _everywhere(text, secret, mask.id)
 
     def _commands(self, text: str) -> Sequence[CommandFacts]:
         found = self._read(text) if len(text) <= MOST_SCRIPT else ()
@@ -212,8 +213,9 @@ class Masks:
         return [CommandFacts(argv=words[at : at + 64], span=Span(0, 0)) for at in sorted(starts)]
 
     def _contents(self, text: str) -> Iterator[Hidden]:
+        hidden = 0  # where the last section begins that is hidden
         for found in _PATCHED.finditer(text):
-            mask = self.file(found["path"].strip())
+            mask = self.file(found["path"].strip()) if found.start() >= hidden else None
             if mask is None:
                 continue
             start = text.find("\n", found.end()) + 1
@@ -221,12 +223,20 @@ class Masks:
                 continue
             while (following := _SECTION.match(text, start)) is not None and text.find("\n", start) > 0:
                 start = text.find("\n", following.end()) + 1
+            hidden = start
             following = _SECTION.search(text, start)
             yield from _lines(text, start, following.start() if following else len(text), mask)
         if "<<" in text and (mask := self.reads(text)) is not None:
-            for found in _HEREDOC.finditer(text):
-                end = re.compile(rf"^[ \t]*{found['end']}[ \t]*$", re.MULTILINE).search(text, found.end())
-                yield from _lines(text, found.end(), end.start() if end else len(text), mask)
+            ends: dict[str, list[int]] = {}
+            for lone in _LONE_WORD.finditer(text):
+                ends.setdefault(lone["word"], []).append(lone.start())
+            behind = 0  # of what is hidden already
+            for begun in _HEREDOC.finditer(text):
+                places = ends.get(begun["end"], ())
+                at = bisect_left(places, begun.end())
+                end = places[at] if at < len(places) else len(text)
+                yield from _lines(text, max(begun.end(), behind), end, mask)
+                behind = max(behind, end)
 
 
 def _is_named(mask: Mask, name: str, lower: str) -> bool:

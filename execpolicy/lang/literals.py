@@ -9,6 +9,9 @@ from typing import Any, Final
 WORTH: Final = (
     40_000  # characters that are looked through one text after the other; then the expression is made
 )
+MANY: Final = (
+    500  # texts past which none is left out: to hold each against each would take longer than it saves
+)
 LONGEST: Final = 100  # of texts that are made into one expression: it nests as deep as they are long
 EACH: Final = 100  # characters that a call counts as, besides those that it is given
 
@@ -39,6 +42,8 @@ class Literals:
 def shortest(texts: Iterable[str]) -> tuple[str, ...]:
     """Those of `texts` that hold no other one: where none of these stands, none of `texts` does."""
     all_ = tuple(dict.fromkeys(texts))
+    if len(all_) > MANY:
+        return all_
     return tuple(one for one in all_ if not any(other != one and other in one for other in all_))
 
 

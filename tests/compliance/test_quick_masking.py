@@ -7,11 +7,11 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance.events import PolicyLoaded
+from compliance.events import Asked, Decided, PolicyLoaded
 from compliance.redact import Redactor
 from compliance.secrets import HINTS, NAME_HINTS, hinted, is_secret_name
 from compliance.stream import CARRY, Stream
-from execpolicy.decision import Layer
+from execpolicy.decision import Decision, Layer, Verdict
 from execpolicy.engine.masks import Masks
 from execpolicy.engine.policy import Policy
 from execpolicy.engine.words import Places
@@ -50,6 +50,34 @@ def test_an_event_is_masked_as_each_of_its_texts_is(texts: list[str]) -> None:
         assert all(one != text for one, text, holds in zip(masked, texts, secret, strict=True) if holds)
     else:
         assert hide.event(event) is event
+
+
+def test_what_one_tool_may_show_another_may_not() -> None:
+    """A text is remembered to hold nothing only where it does so whoever is called."""
+    parsed = parse_rules('mask(tool = "put", argument = "phrase")', "a.rules", Layer.USER)
+    found = Policy.build([(Layer.USER, parsed.file)]).masks
+    hide = Redactor(masks=Masks(found, places=Places("/w", "/w", "/h"), read=lambda _: ()))
+    text = '{"phrase": "open sesame"}'
+
+    def called(tool: str) -> str:
+        asked = Asked(form="tool", tool=tool, arguments=text)
+        verdict = Verdict(decision=Decision.ALLOW)
+        shown = hide.event(
+            Decided("s", call="c", tool=tool, subject="", cwd="/w", verdict=verdict, asked=asked)
+        )
+        assert isinstance(shown, Decided)
+        assert shown.asked is not None
+        return shown.asked.arguments
+
+    assert called("get") == text
+    assert "open" not in called("put")
+    assert called("get") == text
+
+
+def test_an_event_of_many_secrets_is_masked_in_one_pass_over_each() -> None:
+    text = "\n".join(f"password=x1y2z3a{at}" for at in range(2000))
+    masked = Redactor().event(PolicyLoaded("session", (), errors=(text,))).errors[0]
+    assert masked == "\n".join(["password=[masked:value]"] * 2000)
 
 
 @settings(deadline=None)

@@ -83,6 +83,11 @@ def shown(text: str, tool: str | None = None, server: str | None = None, by: Mas
         pytest.param("X-Acme-Auth: a b\nHost: c", "X-Acme-Auth: ***\nHost: c", id="header-line"),
         pytest.param('{"phrase": {"a": [1]}, "b": 2}', '{"phrase": **********, "b": 2}', id="argument"),
         pytest.param("cat > .env <<E\nA=1\nE\nls", "cat > .env <<E\n***\nE\nls", id="here-document"),
+        pytest.param(
+            "cat > .env <<E\nA=1\ncat <<F\nE\nB\nF\nls",
+            "cat > .env <<E\n***\n*******\n*\n*\nF\nls",
+            id="here-document-in-another",
+        ),
         pytest.param("cat > x <<E\nA=1\nE\nls", "cat > x <<E\nA=1\nE\nls", id="another-file"),
         pytest.param(
             "*** Begin Patch\n*** Add File: a/.env\n+A=1\n+B\n*** Update File: x\n+A=1\n*** End Patch",
@@ -98,6 +103,23 @@ def shown(text: str, tool: str | None = None, server: str | None = None, by: Mas
 )
 def test_what_is_hidden(text: str, want: str) -> None:
     assert shown(text) == want
+
+
+@pytest.mark.parametrize(
+    ("line", "before"),
+    [
+        pytest.param("lock a b c d\n", "", id="words"),
+        pytest.param("a ", "lock ", id="one-word"),
+        pytest.param("<<A\n", "cat .env\n", id="here-documents-without-end"),
+        pytest.param("+++ .env\n", "", id="headers-of-a-patch"),
+    ],
+)
+def test_what_is_hidden_many_times_is_told_once(line: str, before: str) -> None:
+    """What is told grows as the text does, and not as its square: that would not end."""
+    few, many = (sum(1 for _ in masks().find(before + line * size)) for size in (50, 500))
+    assert many <= 11 * max(few, 1)
+    text = before + line * 6000
+    assert sum(1 for _ in masks().find(text)) <= len(text)
 
 
 def test_the_tool_counts_where_it_is_known() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from execpolicy.lang.literals import EACH, LONGEST, WORTH, Literals, shortest
+from execpolicy.lang.literals import EACH, LONGEST, MANY, WORTH, Literals, shortest
 
 FEW = st.text("ab.*(|\\ \n^$", max_size=5)
 
@@ -25,3 +25,13 @@ def test_texts_that_are_too_long_for_one_expression_are_found_all_the_same() -> 
     for _ in range(WORTH // EACH + 1):
         assert not find.within("a" * LONGEST)
     assert find.within("a" * (LONGEST + 1))
+
+
+def test_of_very_many_none_is_left_out_and_each_is_found() -> None:
+    texts = [f"t{at}x" for at in range(MANY)] + ["x"]
+    find = Literals(texts)
+    assert len(find.texts) == len(texts)
+    for _ in range(2):
+        assert find.within("a t7x")
+        assert not find.within("t7")
+        find.within("-" * WORTH)
