@@ -136,9 +136,11 @@ def read_layers(flags: Flags, environ: Mapping[str, str], start: Path, requireme
     if flags.local is not None:
         entries["provider"] = Entry(flags.local, "--oss")
         entries.setdefault("model", Entry(LOCAL_MODELS[flags.local], "--oss"))
+    required = read_requirements(requirements)
+    if "provider" in required.fixed:  # what it says of itself is looked up before the rest is settled
+        entries.setdefault("provider", required.fixed["provider"])
     about = choose_provider(entries, _providers(user, overrides))
     _add_flags(entries, flags, start, cwd)
-    required = read_requirements(requirements)
     required.apply(entries, _DEFAULTS)
     return Layers(
         cwd=cwd,

@@ -269,3 +269,17 @@ def test_a_server_that_is_not_whole_is_told(tmp_path: Path, override: str, says:
 def test_settings_of_codex_that_mean_nothing_here_are_taken(tmp_path: Path) -> None:
     flags = Flags(overrides=tuple(f"{name}=true" for name in OF_CODEX))
     assert load_settings(flags, {"AGENT_HOME": str(tmp_path / "home")}, tmp_path).model
+
+
+def test_a_required_provider_is_spoken_to_at_its_own_address(machine: Machine) -> None:
+    corp = '[model_providers.corp]\nbase_url = "https://models.example.com/v1"\nenv_key = "CORP_KEY"\n'
+    settings = machine.load(
+        corp, '[required]\nmodel_provider = "corp"\n', CORP_KEY="corp-key", OPENAI_API_KEY="other"
+    )
+    assert settings.base_url == "https://models.example.com/v1"
+    assert settings.api_key == "corp-key"
+    assert settings.origins["provider"].startswith(str(machine.required))
+    with pytest.raises(ConfigError, match="is required"):
+        machine.load(
+            f'model_provider = "openai"\n{corp}', '[required]\nmodel_provider = "corp"\n', CORP_KEY="k"
+        )
