@@ -47,7 +47,11 @@ class BackgroundDoor:
     def news(self) -> tuple[str, ...]:
         return self._door.news()
 
+    async def settle(self) -> None:
+        """Its own thread does it, in `close`."""
+
     async def _end(self) -> None:
+        await self._door.settle()
         self._door.close()
         self._rooms.close()
         self._resolver.close()

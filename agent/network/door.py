@@ -15,6 +15,7 @@ from agent.network.rooms import NoRoom, Rooms
 from execpolicy.decision import Decision
 
 _TELL_SECONDS = 5.0
+_SETTLE_SECONDS = 0.2
 
 
 class ProxyDoor:
@@ -37,6 +38,11 @@ class ProxyDoor:
 
         # Not in the task: one that is cancelled before it has begun cleans nothing up.
         self._standing.add_done_callback(close)
+
+    async def settle(self) -> None:
+        """The ends of connections that a command leaves behind are read a little after its own."""
+        if self._clients:
+            await asyncio.wait(tuple(self._clients), timeout=_SETTLE_SECONDS)
 
     def close(self) -> None:
         self._closed = True

@@ -170,6 +170,8 @@ class Session:
             except asyncio.CancelledError:
                 await self._child.stop()
             await self._child.drain()
+            if self._door is not None:
+                await self._door.settle()
         except asyncio.CancelledError:
             pass  # cancelled once more: killed at once, below
         finally:

@@ -66,6 +66,8 @@ async def run(
                 await child.stop()  # cancelled once more: killed at once
                 raise
             await child.drain()
+            if door is not None:
+                await door.settle()
         finally:
             child.close()
     return child.outcome(timed_out=timed_out, seconds=time.monotonic() - started)

@@ -35,6 +35,10 @@ class Door(Protocol):
         """Take both descriptors: `told` reads who the child is, a byte into `hold` lets it run."""
         ...
 
+    async def settle(self) -> None:
+        """The child has ended: what it had finished is taken for finished. A moment at the most."""
+        ...
+
     def close(self) -> None:
         """The child has ended: nothing of its network may be left. May be called twice, and unopened."""
         ...

@@ -108,6 +108,8 @@ def test_no_planted_secret_is_seen(tmp_path: Path, collector: str, as_json: bool
         "NO_COLOR": "1",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_BSP_SCHEDULE_DELAY": "50",  # while it runs: at the end the flush is bounded
+        "OTEL_BLRP_SCHEDULE_DELAY": "50",
         "OTEL_EXPORTER_OTLP_HEADERS": f"x-auth={TOKENS['sendgrid']}",
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true",
     }
@@ -144,7 +146,7 @@ def test_no_planted_secret_is_seen(tmp_path: Path, collector: str, as_json: bool
     record = b"".join(path.read_bytes() for path in (home / "audit").iterdir() if path.name != "mask.keys")
     traces = b"".join(Collector.taken)
     assert b"exec_command" in record
-    assert traces  # how many arrive within the bounded flush depends on the machine
+    assert b"exec_command" in traces
     for export in exports.values():
         assert export.returncode == 0, export.stderr
         assert "[masked:" in export.stdout
